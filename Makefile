@@ -1,0 +1,39 @@
+# Two commands do everything: `make run` and `make test`.
+SIGN ?= лев
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test check clean
+.DELETE_ON_ERROR:
+
+## make run SIGN=лев: set up the service, then print a horoscope
+run: .venv/service.stamp
+	@$(BIN)/horoscope generate "$(SIGN)"
+
+## make test: set up everything (torch included), then lint, types and all tests
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/develop.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/service.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up (once) ..."
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/develop.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Setting up for development (once; torch is large) ..."
+	$(INSTALL) --editable '.[train,dev]'
+	@touch $@ .venv/service.stamp

@@ -1,0 +1,1 @@
+"""Horoscopes in Russian, written by a small language model of our own."""

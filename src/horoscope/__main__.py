@@ -1,0 +1,5 @@
+"""`python -m horoscope` is `horoscope`."""
+
+from horoscope.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""What bot and generator say to each other. Neither knows the other; both know these."""
+
+from datetime import UTC, datetime
+from datetime import date as Date
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from horoscope.zodiac import Sign, Topic
+
+
+class Message(BaseModel):
+    """A message that a broker carries: immutable, strict, nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    SCHEMA: ClassVar[str]
+    """The schema's name, which travels beside the payload."""
+    VERSION: ClassVar[int] = 1
+    """The schema's version, which travels beside the payload."""
+    DURABLE: ClassVar[bool] = True
+    """Delivered at least once, to one subscriber; otherwise best effort, to every subscriber."""
+
+    @property
+    def key(self) -> str:
+        """Messages of one key keep their order: those of one chat."""
+        raise NotImplementedError
+
+
+class Address(BaseModel):
+    """Where an answer goes. It travels with the message, so any bot can deliver any answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    chat_id: int
+    """Telegram's chat."""
+    user_id: int | None = None
+    """Who asked; limits count by person."""
+    message_id: int | None = None
+    """The placeholder that the answer replaces, where there is one."""
+    thread_id: int | None = None
+    """The forum topic."""
+    reply_to: int | None = None
+    """The person's message that is answered, in groups."""
+    draft_id: int | None = None
+    """The draft in which the text grows, in private chats."""
+    inline_message_id: str | None = None
+
+
+class HoroscopeRequest(Message):
+    """A wish for one horoscope."""
+
+    SCHEMA = "horoscope-request"
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    """Derived from the Telegram update: an update that comes twice is one request."""
+    sign: Sign
+    topic: Topic = Topic.GENERAL
+    date: Date
+    address: Address
+    locale: str = "ru"
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    seed: int | None = None
+    """With a seed the text is that of (sign, topic, date, seed); without, of the day."""
+    stream: bool = False
+    """Whether the bot wants to show the text as it grows."""
+
+    @property
+    def key(self) -> str:
+        """The chat."""
+        return str(self.address.chat_id)
+
+    def expired(self, now: datetime | None = None) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return (now or datetime.now(UTC)) >= self.expires_at
+
+
+class ErrorCode(StrEnum):
+    """Why there is no text."""
+
+    EXPIRED = "expired"
+    GENERATION_FAILED = "generation_failed"
+
+
+class Timings(BaseModel):
+    """Where a request's time went, in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    queued: float
+    generated: float
+
+
+class HoroscopeReply(Message):
+    """The answer to one request: a text, or the reason why there is none."""
+
+    SCHEMA = "horoscope-reply"
+
+    request: HoroscopeRequest
+    """What was asked, whole: a bot that never saw the question can answer it and offer more."""
+    text: str | None = None
+    error: ErrorCode | None = None
+    stopped: bool = False
+    """Whether the person stopped the writing; the text is what there was by then."""
+    model: str = ""
+    tokens: int = 0
+    timings: Timings | None = None
+
+    @property
+    def key(self) -> str:
+        """The chat."""
+        return self.request.key
+
+
+class HoroscopePart(Message):
+    """The text so far, while it grows. Best effort: it may be late, skipped or lost."""
+
+    SCHEMA = "horoscope-part"
+    DURABLE = False
+
+    request: HoroscopeRequest
+    text: str
+
+    @property
+    def key(self) -> str:
+        """The chat."""
+        return self.request.key
+
+
+class StopRequest(Message):
+    """A person's wish that the text end where it is. Best effort, sent to every worker."""
+
+    SCHEMA = "horoscope-stop"
+    DURABLE = False
+
+    request_id: str
+    chat_id: int
+
+    @property
+    def key(self) -> str:
+        """The chat."""
+        return str(self.chat_id)
