@@ -1,6 +1,7 @@
 """The mediator between bot and generator, as both see it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from horoscope.errors import HoroscopeError
@@ -11,7 +12,7 @@ M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
 class BrokerUnavailableError(HoroscopeError):
-    """The broker did not take a message; what was to be published is not durable."""
+    """The broker cannot do it now; what was to be published is not durable."""
 
 
 class Delivery(Protocol, Generic[M_co]):
@@ -28,12 +29,37 @@ class Delivery(Protocol, Generic[M_co]):
         """Nothing can be done with the message; it goes to the dead letters for a person to see."""
 
 
+class Subscription(Protocol[M_co]):
+    """One subscriber's share of the messages of one kind."""
+
+    async def take(self) -> Sequence[Delivery[M_co]]:
+        """Wait for messages, then take those that wait together: one at least.
+
+        May be called before the last batch is done, and cancelled without losing a message.
+        Raises BrokerUnavailableError; calling again is all that is needed then.
+        """
+
+    async def close(self) -> None:
+        """Hand back what is not done, for others or for a later subscription of ours."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that nobody could deal with."""
+
+    schema: str
+    body: str
+    """As it came, valid or not."""
+    reason: str
+
+
 class Broker(Protocol):
     """Carries messages between programs that do not know each other.
 
     A durable message is delivered at least once: a delivery that its subscriber left without
     `done` or `reject` (it crashed, or closed its subscription) goes to another, or to the same
-    one when it comes back. Subscribers to one kind of durable message share the work; messages
+    one when it comes back. Subscribers to one kind of durable message share the work, and the
+    messages of one key go to one of them at a time, in the order of their publishing. Messages
     that are not durable go to every subscriber there is at the moment, or to nobody.
     """
 
@@ -46,9 +72,8 @@ class Broker(Protocol):
     async def publish(self, message: Message) -> None:
         """Return once a durable message is safe. Raises BrokerUnavailableError if it is not."""
 
-    def subscribe(self, kind: type[M], max_batch: int) -> AsyncGenerator[list[Delivery[M]]]:
-        """Batches of the messages that wait together: one message at least, `max_batch` at most.
+    def subscribe(self, kind: type[M], max_batch: int) -> Subscription[M]:
+        """Subscribe to the messages of one kind, in batches of `max_batch` at most."""
 
-        The next batch comes as soon as it is asked for, done with the last one or not; close
-        the generator to hand back what is not done.
-        """
+    async def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """The oldest of the messages that were rejected or could not be read."""

@@ -1,30 +1,36 @@
 """The broker inside one process: an SQLite file keeps what is durable, asyncio wakes who waits."""
 
 import asyncio
+import itertools
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from horoscope.messaging.broker import BrokerUnavailableError, Delivery
+from horoscope.messaging.broker import BrokerUnavailableError, DeadLetter, Subscription
 from horoscope.messaging.messages import Message
 
 M = TypeVar("M", bound=Message)
 
 # A best-effort subscriber that falls behind misses messages, as it would in any network.
 BEST_EFFORT_BACKLOG = 1000
+# How long to wait for the process that has the file: one that is about to leave, at most.
+LOCK_PATIENCE_S = 3
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     schema TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    key TEXT NOT NULL,
     body TEXT NOT NULL,
-    taken INTEGER NOT NULL DEFAULT 0
+    taker INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX IF NOT EXISTS waiting ON messages (schema, number) WHERE taken = 0;
+CREATE INDEX IF NOT EXISTS waiting ON messages (schema, number) WHERE taker = 0;
+CREATE INDEX IF NOT EXISTS taken ON messages (schema, key) WHERE taker > 0;
 CREATE TABLE IF NOT EXISTS dead_letters (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     schema TEXT NOT NULL,
@@ -32,161 +38,203 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     reason TEXT NOT NULL
 );
 """
-
-
-class LocalDelivery(Delivery[M]):
-    """A row of the messages table on its way; a message without a row is best effort."""
-
-    def __init__(
-        self,
-        message: M,
-        table: "_Table | None" = None,
-        number: int = 0,
-        out: set[int] | None = None,
-    ) -> None:
-        self._message = message
-        self._table = table
-        self._number = number
-        self._handed_out = out if out is not None else set()
-
-    @property
-    def message(self) -> M:
-        """The message itself."""
-        return self._message
-
-    async def done(self) -> None:
-        """Forget the message."""
-        self._handed_out.discard(self._number)
-        if self._table:
-            self._table.remove(self._number)
-
-    async def reject(self, reason: str) -> None:
-        """Move the message to the dead letters."""
-        self._handed_out.discard(self._number)
-        if self._table:
-            self._table.bury(self._number, reason)
-
-
-class _Table:
-    """The messages table; the calls stand in the event loop as they are, 20 µs each.
-
-    WAL without fsync: a killed process loses nothing, a power cut may lose the last moment.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.connection = sqlite3.connect(path or ":memory:", isolation_level=None)
-        self.connection.execute("PRAGMA journal_mode = WAL")
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.connection.executescript(TABLES)
-        # What an earlier process took and did not finish waits again.
-        self.connection.execute("UPDATE messages SET taken = 0 WHERE taken = 1")
-
-    def add(self, schema: str, body: str) -> None:
-        self.connection.execute("INSERT INTO messages (schema, body) VALUES (?, ?)", (schema, body))
-
-    def take(self, schema: str, limit: int) -> list[tuple[int, str]]:
-        rows = self.connection.execute(
-            "UPDATE messages SET taken = 1 WHERE number IN (SELECT number FROM messages"
-            " WHERE schema = ? AND taken = 0 ORDER BY number LIMIT ?) RETURNING number, body",
-            (schema, limit),
-        ).fetchall()
-        return sorted(rows)
-
-    def hand_back(self, number: int) -> None:
-        self.connection.execute("UPDATE messages SET taken = 0 WHERE number = ?", (number,))
-
-    def remove(self, number: int) -> None:
-        self.connection.execute("DELETE FROM messages WHERE number = ?", (number,))
-
-    def bury(self, number: int, reason: str) -> None:
-        self.connection.execute(
-            "INSERT INTO dead_letters (schema, body, reason)"
-            " SELECT schema, body, ? FROM messages WHERE number = ?",
-            (reason, number),
-        )
-        self.remove(number)
+TAKE = """
+UPDATE messages SET taker = :taker WHERE number IN (
+    SELECT number FROM messages AS mine
+    WHERE schema = :schema AND taker = 0 AND NOT EXISTS (
+        SELECT 1 FROM messages AS others
+        WHERE others.schema = :schema AND others.key = mine.key
+        AND others.taker > 0 AND others.taker != :taker
+    )
+    ORDER BY number LIMIT :limit
+) RETURNING number, version, body
+"""
+BURY = """
+INSERT INTO dead_letters (schema, body, reason)
+SELECT schema, body, ? FROM messages WHERE number = ?
+"""
 
 
 class LocalBroker:
-    """A Broker for one process. With a file, what was accepted outlives a kill of the process."""
+    """A Broker for one process. With a file, what was accepted outlives a kill of the process.
+
+    The calls of SQLite stand in the event loop as they are: they take 20 µs each. The file is in
+    WAL mode without fsync: a killed process loses nothing, a power cut may lose the last moment.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._opened: _Table | None = None
-        self._arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._connection: sqlite3.Connection | None = None
+        self._takers = itertools.count(1)
+        self._changed: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._listeners: defaultdict[str, list[asyncio.Queue[Message]]] = defaultdict(list)
 
     async def start(self) -> None:
-        """Open the file."""
+        """Open the file. Raises BrokerUnavailableError, also if another process has it."""
         try:
-            self._opened = _Table(self._path)
-        except sqlite3.Error as error:
-            raise BrokerUnavailableError(f"Cannot open the queue {self._path}: {error}.") from None
+            if self._path:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                self._path or ":memory:", timeout=LOCK_PATIENCE_S, isolation_level=None
+            )
+            # Two processes on one queue would do each other's work twice.
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(TABLES)
+            # What an earlier process took and did not finish waits again.
+            self._connection.execute("UPDATE messages SET taker = 0 WHERE taker > 0")
+        except (sqlite3.Error, OSError) as error:
+            await self.close()
+            raise BrokerUnavailableError(
+                f"The queue {self._path} cannot be used: {error}. If another bot runs with it,"
+                " give this one its own HOROSCOPE_DATA."
+            ) from None
 
     async def close(self) -> None:
         """Close the file."""
-        if self._opened is not None:
-            self._opened.connection.close()
-            self._opened = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     async def publish(self, message: Message) -> None:
         """Put a durable message into the file; hand any other to whoever listens now."""
-        if message.DURABLE:
-            try:
-                self._table.add(message.SCHEMA, message.model_dump_json())
-            except sqlite3.Error as error:
-                raise BrokerUnavailableError(f"Cannot write the queue: {error}.") from None
-            self._arrived[message.SCHEMA].set()
+        if not message.DURABLE:
+            for queue in self._listeners[message.SCHEMA]:
+                if not queue.full():
+                    queue.put_nowait(message)
             return
-        for queue in self._listeners[message.SCHEMA]:
-            if not queue.full():
-                queue.put_nowait(message)
+        self.execute(
+            "INSERT INTO messages (schema, version, key, body) VALUES (?, ?, ?, ?)",
+            (message.SCHEMA, message.VERSION, message.key, message.model_dump_json()),
+        )
+        self.wake(message.SCHEMA)
 
-    def subscribe(self, kind: type[M], max_batch: int) -> AsyncGenerator[list[Delivery[M]]]:
-        """Batches of waiting messages; close the generator to hand back what is not done."""
-        return self._durable(kind, max_batch) if kind.DURABLE else self._passing(kind, max_batch)
+    def subscribe(self, kind: type[M], max_batch: int) -> Subscription[M]:
+        """Subscribe to the messages of one kind, in batches of `max_batch` at most."""
+        if kind.DURABLE:
+            return _DurableSubscription(self, kind, max_batch, next(self._takers))
+        listeners = cast("list[asyncio.Queue[M]]", self._listeners[kind.SCHEMA])
+        return _PassingSubscription(listeners, max_batch)
 
-    @property
-    def _table(self) -> _Table:
-        if self._opened is None:
+    async def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """The oldest of the messages that were rejected or could not be read."""
+        rows = self.execute(
+            "SELECT schema, body, reason FROM dead_letters ORDER BY number LIMIT ?", (limit,)
+        )
+        return [DeadLetter(*row) for row in rows]
+
+    def execute(self, statement: str, values: Any = ()) -> list[Any]:
+        """Run one statement. Raises BrokerUnavailableError."""
+        if self._connection is None:
             raise BrokerUnavailableError("The broker is not started, or closed already.")
-        return self._opened
-
-    async def _durable(self, kind: type[M], max_batch: int) -> AsyncGenerator[list[Delivery[M]]]:
-        arrived = self._arrived[kind.SCHEMA]
-        handed_out: set[int] = set()
         try:
-            while True:
-                # Cleared before the look, so that what comes during the look wakes us again.
-                arrived.clear()
-                rows = self._table.take(kind.SCHEMA, max_batch)
-                batch: list[Delivery[M]] = []
-                for number, body in rows:
-                    try:
-                        message = kind.model_validate_json(body)
-                    except ValidationError as error:
-                        self._table.bury(number, f"not a {kind.SCHEMA} of today: {error}")
-                        continue
-                    handed_out.add(number)
-                    batch.append(LocalDelivery(message, self._table, number, handed_out))
-                if batch:
-                    yield batch
-                elif not rows:
-                    await arrived.wait()
-        finally:
-            if self._opened is not None:
-                for number in handed_out:
-                    self._opened.hand_back(number)
-                arrived.set()
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise BrokerUnavailableError(f"The queue cannot be used: {error}.") from None
 
-    async def _passing(self, kind: type[M], max_batch: int) -> AsyncGenerator[list[Delivery[M]]]:
-        queue: asyncio.Queue[M] = asyncio.Queue(BEST_EFFORT_BACKLOG)
-        self._listeners[kind.SCHEMA].append(queue)  # type: ignore[arg-type]
+    def bury(self, number: int, reason: str) -> None:
+        """Move a message to the dead letters."""
+        # The copy first: killed between the two, the message comes once more.
+        self.execute(BURY, (reason, number))
+        self.execute("DELETE FROM messages WHERE number = ?", (number,))
+
+    def wake(self, schema: str) -> None:
+        """Have the subscribers to a schema look again."""
+        self._changed[schema].set()
+
+    async def wait(self, schema: str) -> None:
+        """Wait until there may be something new."""
+        changed = self._changed[schema]
+        await changed.wait()
+        changed.clear()
+
+
+class _LocalDelivery(Generic[M]):
+    def __init__(self, broker: LocalBroker, message: M, number: int) -> None:
+        self.message = message
+        self._broker = broker
+        self._number = number
+
+    async def done(self) -> None:
+        self._broker.execute("DELETE FROM messages WHERE number = ?", (self._number,))
+        self._broker.wake(self.message.SCHEMA)
+
+    async def reject(self, reason: str) -> None:
+        self._broker.bury(self._number, reason)
+        self._broker.wake(self.message.SCHEMA)
+
+
+class _DurableSubscription(Generic[M]):
+    def __init__(self, broker: LocalBroker, kind: type[M], max_batch: int, taker: int) -> None:
+        self._broker = broker
+        self._kind = kind
+        self._max_batch = max_batch
+        self._taker = taker
+
+    async def take(self) -> list[_LocalDelivery[M]]:
+        schema = self._kind.SCHEMA
+        values = {"taker": self._taker, "schema": schema, "limit": self._max_batch}
+        while True:
+            batch = []
+            rows = sorted(self._broker.execute(TAKE, values))
+            for number, version, body in rows:
+                try:
+                    if version != self._kind.VERSION:
+                        raise ValueError(f"version {version}")
+                    message = self._kind.model_validate_json(body)
+                except ValueError as error:
+                    self._broker.bury(number, _why_unreadable(schema, error))
+                    continue
+                batch.append(_LocalDelivery(self._broker, message, number))
+            if batch:
+                return batch
+            if not rows:
+                await self._broker.wait(schema)
+
+    async def close(self) -> None:
         try:
-            while True:
-                batch: list[Delivery[M]] = [LocalDelivery(await queue.get())]
-                while len(batch) < max_batch and not queue.empty():
-                    batch.append(LocalDelivery(queue.get_nowait()))
-                yield batch
-        finally:
-            self._listeners[kind.SCHEMA].remove(queue)  # type: ignore[arg-type]
+            self._broker.execute(
+                "UPDATE messages SET taker = 0 WHERE schema = ? AND taker = ?",
+                (self._kind.SCHEMA, self._taker),
+            )
+        except BrokerUnavailableError:
+            return  # the next start hands it back
+        self._broker.wake(self._kind.SCHEMA)
+
+
+class _PassingDelivery(Generic[M]):
+    def __init__(self, message: M) -> None:
+        self.message = message
+
+    async def done(self) -> None:
+        pass
+
+    async def reject(self, reason: str) -> None:
+        pass
+
+
+class _PassingSubscription(Generic[M]):
+    def __init__(self, listeners: list[asyncio.Queue[M]], max_batch: int) -> None:
+        self._queue: asyncio.Queue[M] = asyncio.Queue(BEST_EFFORT_BACKLOG)
+        self._max_batch = max_batch
+        self._listeners = listeners
+        listeners.append(self._queue)
+
+    async def take(self) -> list[_PassingDelivery[M]]:
+        batch = [_PassingDelivery(await self._queue.get())]
+        while len(batch) < self._max_batch and not self._queue.empty():
+            batch.append(_PassingDelivery(self._queue.get_nowait()))
+        return batch
+
+    async def close(self) -> None:
+        if self._queue in self._listeners:
+            self._listeners.remove(self._queue)
+
+
+def _why_unreadable(schema: str, error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        return f"not a {schema} of today: {where}: {first['msg']}"
+    return f"not a {schema} of today: {error}"

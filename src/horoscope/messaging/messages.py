@@ -34,18 +34,17 @@ class Address(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     chat_id: int
-    """Telegram's chat."""
+    """Telegram's chat; below zero it is a group."""
     user_id: int | None = None
     """Who asked; limits count by person."""
-    message_id: int | None = None
-    """The placeholder that the answer replaces, where there is one."""
     thread_id: int | None = None
     """The forum topic."""
     reply_to: int | None = None
-    """The person's message that is answered, in groups."""
-    draft_id: int | None = None
-    """The draft in which the text grows, in private chats."""
-    inline_message_id: str | None = None
+    """The message that is answered, in groups."""
+    draft_id: Annotated[int, Field(gt=0, lt=2**31)] | None = None
+    """Names the draft in which the text grows; a StopRequest says it again."""
+    inline_query_id: str | None = None
+    """The inline query that is answered, instead of the chat."""
 
 
 class HoroscopeRequest(Message):
@@ -62,7 +61,7 @@ class HoroscopeRequest(Message):
     locale: str = "ru"
     created_at: AwareDatetime
     expires_at: AwareDatetime
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     """With a seed the text is that of (sign, topic, date, seed); without, of the day."""
     stream: bool = False
     """Whether the bot wants to show the text as it grows."""
@@ -130,13 +129,13 @@ class HoroscopePart(Message):
 
 
 class StopRequest(Message):
-    """A person's wish that the text end where it is. Best effort, sent to every worker."""
+    """A person's wish that a text end where it is. Best effort, sent to every worker."""
 
     SCHEMA = "horoscope-stop"
     DURABLE = False
 
-    request_id: str
     chat_id: int
+    draft_id: int
 
     @property
     def key(self) -> str:

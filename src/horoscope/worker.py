@@ -1,0 +1,209 @@
+"""The worker: takes requests that wait together, has them written in one batch, sends replies."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+from horoscope.generation.draft import Horoscope, Wish
+from horoscope.messaging.broker import Broker, Delivery
+from horoscope.messaging.messages import (
+    ErrorCode,
+    HoroscopePart,
+    HoroscopeReply,
+    HoroscopeRequest,
+    StopRequest,
+    Timings,
+)
+from horoscope.messaging.patience import batches, insist
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+ATTEMPTS = 3  # the batch, then twice alone
+REMEMBERED_STOPS = 1000
+REMEMBERED_TEXTS = 1000  # of the day: 36 a date
+
+
+class Writer(Protocol):
+    """What writes: HoroscopeGenerator. Calls block, one at a time."""
+
+    @property
+    def name(self) -> str:
+        """What the model calls itself."""
+
+    def write(
+        self, wishes: Sequence[Wish], on_sentence: Callable[[int, str], bool] | None = None
+    ) -> list[Horoscope]:
+        """One batch; `on_sentence(index, text so far)` returns False to stop that text."""
+
+
+@dataclass
+class _Job:
+    """A request on its way through a batch."""
+
+    delivery: Delivery[HoroscopeRequest]
+    begun: float  # time.monotonic()
+    horoscope: Horoscope | None = None
+    error: str = ""  # why there is none so far
+
+    @property
+    def request(self) -> HoroscopeRequest:
+        return self.delivery.message
+
+    def wish(self, attempt: int) -> Wish:
+        # The same wish gives the same text, so a wish that failed is tried with another seed;
+        # the horoscope of the day is the same for everyone in this way, too.
+        seed = self.request.seed
+        if attempt:
+            seed = (seed or 0) + attempt
+        return Wish(self.request.sign, self.request.topic, self.request.date, seed)
+
+
+class Worker:
+    """Answers requests from a broker with what a Writer writes."""
+
+    def __init__(self, broker: Broker, writer: Writer) -> None:
+        self._broker = broker
+        self._writer = writer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._stopped: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._of_the_day: OrderedDict[Wish, Horoscope] = OrderedDict()
+        self._publishing: set[asyncio.Future[None]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled; a batch that is being written then is finished and sent first."""
+        requests = self._broker.subscribe(HoroscopeRequest, BATCH)
+        listening = asyncio.create_task(self._listen_for_stops())
+        batch: asyncio.Task[None] | None = None
+        try:
+            async for taken in batches(requests):
+                batch = asyncio.create_task(self._work_off(taken))
+                await asyncio.shield(batch)
+        finally:
+            if batch:
+                await batch
+            listening.cancel()
+            await requests.close()
+            self._thread.shutdown(wait=False)
+
+    async def _listen_for_stops(self) -> None:
+        stops = self._broker.subscribe(StopRequest, BATCH)
+        try:
+            async for taken in batches(stops):
+                for delivery in taken:
+                    stop = delivery.message
+                    self._stopped[stop.chat_id, stop.draft_id] = None
+                    if len(self._stopped) > REMEMBERED_STOPS:
+                        self._stopped.popitem(last=False)
+        finally:
+            await stops.close()
+
+    async def _work_off(self, deliveries: Sequence[Delivery[HoroscopeRequest]]) -> None:
+        now = datetime.now(UTC)
+        jobs = []
+        for delivery in deliveries:
+            if delivery.message.expired(now):
+                await self._apologise(delivery, ErrorCode.EXPIRED, "expired before it was its turn")
+            else:
+                jobs.append(_Job(delivery, time.monotonic()))
+        await self._write(jobs)
+        for job in jobs:
+            if job.horoscope and job.horoscope.text:
+                await self._answer(job, job.horoscope)
+            else:
+                await self._apologise(job.delivery, ErrorCode.GENERATION_FAILED, job.error)
+
+    async def _write(self, jobs: list[_Job]) -> None:
+        for job in jobs:
+            job.horoscope = self._of_the_day.get(job.wish(0))
+        waiting = [job for job in jobs if not job.horoscope]
+        if waiting:
+            await self._attempt(waiting, 0)
+        for attempt in range(1, ATTEMPTS):
+            for job in waiting:
+                if not job.horoscope:
+                    await self._attempt([job], attempt)
+        for job in waiting:
+            if job.horoscope and job.horoscope.finished and job.request.seed is None:
+                self._of_the_day[job.wish(0)] = job.horoscope
+                if len(self._of_the_day) > REMEMBERED_TEXTS:
+                    self._of_the_day.popitem(last=False)
+
+    async def _attempt(self, jobs: list[_Job], attempt: int) -> None:
+        loop = asyncio.get_running_loop()
+        # Wishes that are equal (the horoscope of the day) are one wish of several people; a
+        # person's stop ends only a text that nobody else waits for.
+        askers: dict[Wish, list[_Job]] = {}
+        for job in jobs:
+            askers.setdefault(job.wish(attempt), []).append(job)
+        wishes = list(askers)
+
+        def on_sentence(index: int, text: str) -> bool:
+            watching = askers[wishes[index]]
+            for job in watching:
+                if job.request.stream:
+                    loop.call_soon_threadsafe(self._publish_part, job.request, text)
+            return not all(self._is_stopped(job.request) for job in watching)
+
+        try:
+            horoscopes = await loop.run_in_executor(
+                self._thread, partial(self._writer.write, wishes, on_sentence)
+            )
+        except Exception as error:  # whatever a model raises, the worker lives on
+            logger.warning(
+                "%d request(s) failed in attempt %d: %s: %s",
+                *(len(jobs), attempt + 1, type(error).__name__, error),
+            )
+            for job in jobs:
+                job.error = f"{type(error).__name__}: {error}"
+            return
+        for wish, horoscope in zip(wishes, horoscopes, strict=True):
+            for job in askers[wish]:
+                if horoscope.text:
+                    job.horoscope = horoscope
+                else:
+                    job.error = "the model wrote nothing that may be shown"
+
+    def _is_stopped(self, request: HoroscopeRequest) -> bool:
+        address = request.address
+        return address.draft_id is not None and (
+            (address.chat_id, address.draft_id) in self._stopped
+        )
+
+    def _publish_part(self, request: HoroscopeRequest, text: str) -> None:
+        publishing = asyncio.ensure_future(
+            self._broker.publish(HoroscopePart(request=request, text=text))
+        )
+        self._publishing.add(publishing)  # the event loop keeps only weak references
+        publishing.add_done_callback(self._publishing.discard)
+
+    async def _answer(self, job: _Job, horoscope: Horoscope) -> None:
+        waited = datetime.now(UTC) - job.request.created_at
+        generated = time.monotonic() - job.begun
+        queued = max(0.0, waited.total_seconds() - generated)
+        reply = HoroscopeReply(
+            request=job.request,
+            text=horoscope.text,
+            stopped=not horoscope.finished,
+            model=self._writer.name,
+            tokens=horoscope.tokens,
+            timings=Timings(queued=queued, generated=generated),
+        )
+        await insist(lambda: self._broker.publish(reply))
+        await insist(job.delivery.done)
+        logger.info("request %s written in %.3f s", job.request.id, generated)
+
+    async def _apologise(
+        self, delivery: Delivery[HoroscopeRequest], error: ErrorCode, reason: str
+    ) -> None:
+        reply = HoroscopeReply(request=delivery.message, error=error, model=self._writer.name)
+        await insist(lambda: self._broker.publish(reply))
+        await insist(lambda: delivery.reject(reason))
+        logger.warning("request %s has no text: %s", delivery.message.id, reason)
