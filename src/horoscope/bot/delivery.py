@@ -1,0 +1,166 @@
+"""Delivery: replies from the broker go to where the question came from, each visible once."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from aiogram.exceptions import TelegramBadRequest
+from aiogram.methods import AnswerInlineQuery, EditMessageText
+from aiogram.types import InlineQueryResultArticle, InputTextMessageContent
+
+from horoscope.bot import keyboards, texts
+from horoscope.bot.outbox import REFUSALS, Chat, Outbox
+from horoscope.bot.preview import Preview
+from horoscope.bot.store import Store, StoreUnavailableError
+from horoscope.bot.voice import NO_PREVIEW, message_to
+from horoscope.messaging.broker import Broker
+from horoscope.messaging.broker import Delivery as Parcel
+from horoscope.messaging.messages import HoroscopeReply
+from horoscope.messaging.patience import batches, insist
+
+T = TypeVar("T")
+
+BATCH = 100
+# Answers on their way at a time; those to chats that Telegram lets wait are among them.
+MOST = 2000
+STORE_PAUSE_S = 1.0
+INLINE_CACHE_S = 3600
+DESCRIPTION = 120  # characters under the title of an inline result
+
+logger = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Takes replies from the broker to Telegram."""
+
+    def __init__(
+        self, broker: Broker, store: Store, outbox: Outbox, preview: Preview, timezone: str
+    ) -> None:
+        self._broker = broker
+        self._store = store
+        self._outbox = outbox
+        self._preview = preview
+        self._zone = ZoneInfo(timezone)
+        self._room = asyncio.Semaphore(MOST)
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; then finish what is under way, until cancelled again."""
+        replies = self._broker.subscribe(HoroscopeReply, BATCH)
+        try:
+            async for batch in batches(replies):
+                for parcel in batch:
+                    await self._room.acquire()
+                    task = asyncio.create_task(self._deliver(parcel))
+                    self._under_way.add(task)
+                    task.add_done_callback(self._note_end)
+        finally:
+            try:
+                while self._under_way:
+                    await asyncio.wait(self._under_way)
+            finally:
+                for task in self._under_way:
+                    task.cancel()
+                await replies.close()
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._room.release()
+
+    async def _deliver(self, parcel: Parcel[HoroscopeReply]) -> None:
+        reply = parcel.message
+        try:
+            if reply.request.address.inline_query_id is not None:
+                await self._answer_inline(reply)
+            else:
+                await self._answer_in_chat(reply)
+        except Exception as error:  # a fault of ours must not stop the other answers
+            logger.exception("request %s cannot be answered", reply.request.id)
+            reason = f"{type(error).__name__}: {error}"
+            await insist(lambda: parcel.reject(reason))
+            return
+        await insist(parcel.done)
+
+    async def _answer_in_chat(self, reply: HoroscopeReply) -> None:
+        request = reply.request
+        await self._preview.end(request.id)
+        # Nobody else says anything in the chat from the look to the note, so that an answer that
+        # comes twice is seen once. What remains: killed after Telegram took the answer and before
+        # it is noted, the bot answers once more.
+        async with self._outbox.chat(request.address.chat_id) as chat:
+            progress = await _insist_on_store(lambda: self._store.progress(request.id))
+            if progress.answered:
+                return
+            try:
+                await self._put(chat, reply, progress.placeholder)
+            except REFUSALS as error:
+                logger.info("request %s ends unanswered: %s", request.id, error.message)
+            else:
+                took = (datetime.now(UTC) - request.created_at).total_seconds()
+                logger.info("request %s answered after %.3f s", request.id, took)
+            try:
+                await self._store.note_answered(request.id)
+            except StoreUnavailableError as error:
+                logger.warning("request %s may be answered again: %s", request.id, error)
+
+    async def _put(self, chat: Chat, reply: HoroscopeReply, placeholder: int | None) -> None:
+        address = reply.request.address
+        content = texts.answer(reply).as_kwargs()
+        keyboard = keyboards.under_answer(reply.request.sign, reply.request.topic)
+        if placeholder is not None:
+            edit = EditMessageText(
+                chat_id=address.chat_id,
+                message_id=placeholder,
+                reply_markup=keyboard,
+                link_preview_options=NO_PREVIEW,
+                **content,
+            )
+            try:
+                await chat.send(edit)
+                return
+            except TelegramBadRequest as error:
+                if "message is not modified" in error.message:
+                    return
+                logger.info("request %s: the placeholder is gone", reply.request.id)
+        await chat.send(message_to(address, keyboard, **content))
+
+    async def _answer_inline(self, reply: HoroscopeReply) -> None:
+        request = reply.request
+        if not reply.text or request.expired():
+            return
+        now = datetime.now(self._zone)
+        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
+        content = texts.horoscope(request, reply.text).as_kwargs()
+        await self._outbox.courtesy(
+            AnswerInlineQuery(
+                inline_query_id=request.address.inline_query_id or "",
+                # An empty query means another sign for each person.
+                is_personal=True,
+                cache_time=min(INLINE_CACHE_S, int((midnight - now).total_seconds())),
+                results=[
+                    InlineQueryResultArticle(
+                        id=f"{request.sign}-{request.date}",
+                        title=texts.title(request),
+                        description=reply.text[:DESCRIPTION],
+                        input_message_content=InputTextMessageContent(
+                            message_text=content["text"],
+                            entities=content["entities"],
+                            parse_mode=None,
+                            link_preview_options=NO_PREVIEW,
+                        ),
+                    )
+                ],
+            )
+        )
+
+
+async def _insist_on_store(step: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await step()
+        except StoreUnavailableError as error:
+            logger.warning("%s Trying again.", error)
+            await asyncio.sleep(STORE_PAUSE_S)

@@ -1,0 +1,97 @@
+"""Telegram's rates: how many calls a second in all, and how many messages in one chat."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+MESSAGE_GAP_S = 1.0  # in one chat
+GROUP_MESSAGES = 20  # in one group ...
+GROUP_WINDOW_S = 60.0  # ... in this time
+
+
+class Turns:
+    """Calls take turns, so that Telegram sees `per_second` of them at most in any second.
+
+    A turn is free again a second after its call ended, not after it began: then it holds
+    whatever the network did in between.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        self._size = per_second
+        self._free = per_second
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting_behind: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def roomy(self) -> bool:
+        """Whether more than half of the turns are free: time for what is merely nice."""
+        return 2 * self._free > self._size
+
+    @asynccontextmanager
+    async def turn(self, *, behind: bool = False) -> AsyncIterator[None]:
+        """Wait for a turn, and take it; `behind` those who do not wait behind."""
+        await self._take(self._waiting_behind if behind else self._waiting)
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_later(1.0, self._give_back)
+
+    async def _take(self, queue: deque[asyncio.Future[None]]) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        mine = asyncio.get_running_loop().create_future()
+        queue.append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():  # the turn came together with the cancellation
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        for queue in (self._waiting, self._waiting_behind):
+            while queue:
+                next_one = queue.popleft()
+                if not next_one.done():
+                    next_one.set_result(None)
+                    return
+        self._free += 1
+
+
+class ChatPace:
+    """What was said in one chat, and how long to wait before more may be said."""
+
+    def __init__(self, chat_id: int) -> None:
+        self._is_group = chat_id < 0
+        self._said: deque[float] = deque(maxlen=GROUP_MESSAGES)
+
+    @property
+    def is_forgettable(self) -> bool:
+        """Whether nothing here limits anything any more."""
+        window = GROUP_WINDOW_S if self._is_group else MESSAGE_GAP_S
+        return not self._said or self._now() - self._said[-1] > window
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether something may be said at once, and much more after it."""
+        recent = [when for when in self._said if self._now() - when < GROUP_WINDOW_S]
+        return self.wait_s <= 0 and (not self._is_group or 2 * len(recent) < GROUP_MESSAGES)
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until something may be said; not positive if now."""
+        if not self._said:
+            return 0.0
+        until = self._said[-1] + MESSAGE_GAP_S
+        if self._is_group and len(self._said) == GROUP_MESSAGES:
+            until = max(until, self._said[0] + GROUP_WINDOW_S)
+        return until - self._now()
+
+    def said(self) -> None:
+        """Note that something was said now."""
+        self._said.append(self._now())
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,118 @@
+"""The bot as a program: what it is made of, how it begins, how it ends."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramBadRequest
+from aiogram.types import BotCommand, User
+
+from horoscope.bot import texts
+from horoscope.bot.asking import Asking
+from horoscope.bot.conversation import Conversation
+from horoscope.bot.delivery import Delivery
+from horoscope.bot.outbox import Outbox
+from horoscope.bot.polling import Polling
+from horoscope.bot.preview import Preview
+from horoscope.bot.store import Store
+from horoscope.bot.telegram import (
+    FAILURES,
+    UPDATE_KINDS,
+    WRONG_TOKEN,
+    in_one_line,
+    wrong_token,
+)
+from horoscope.bot.updates import Updates
+from horoscope.bot.voice import Voice
+from horoscope.bot.webhook import Webhook, secret_of
+from horoscope.errors import InputError
+from horoscope.messaging.broker import Broker
+from horoscope.settings import Settings
+
+STOP_S = 10.0
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+def bot_stages(
+    settings: Settings, bot: Bot, me: User, broker: Broker, store: Store
+) -> list[Coroutine[Any, Any, None]]:
+    """The parts of a bot, each to run until cancelled, in the order in which they end."""
+    outbox = Outbox(bot, settings.calls_per_second)
+    voice = Voice(outbox)
+    preview = Preview(outbox, store)
+    asking = Asking(settings, broker, store, outbox, voice, preview)
+    conversation = Conversation(me, broker, store, asking, voice, settings.answer_within)
+    updates = Updates(bot, conversation.dispatcher())
+    source = Webhook(settings, updates) if settings.updates == "webhook" else Polling(bot, updates)
+    delivery = Delivery(broker, store, outbox, preview, settings.timezone)
+    return [source.run(), delivery.run(), voice.run(), preview.run(broker)]
+
+
+async def introduce(bot: Bot, settings: Settings) -> User:
+    """Tell Telegram how updates shall come and which commands there are; waits for Telegram.
+
+    Raises InputError for a token that Telegram does not know.
+    """
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            me = await bot.get_me()
+            break
+        except WRONG_TOKEN:
+            raise wrong_token() from None
+        except FAILURES as error:
+            if pause == FIRST_PAUSE_S:
+                logger.warning(
+                    "Telegram does not answer at %s: %s. Trying again until it does.",
+                    *(settings.telegram_api_url, in_one_line(error, bot)),
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+    try:
+        if settings.updates == "webhook":
+            await bot.set_webhook(
+                settings.webhook_url or "",
+                secret_token=secret_of(settings),
+                allowed_updates=UPDATE_KINDS,
+            )
+        else:
+            await bot.delete_webhook()
+        await bot.set_my_commands(
+            [BotCommand(command=name, description=text) for name, text in texts.COMMANDS.items()]
+        )
+    except TelegramBadRequest as error:
+        if settings.updates == "webhook":
+            raise InputError(
+                f"Telegram refuses HOROSCOPE_WEBHOOK_URL: {in_one_line(error, bot)}"
+            ) from None
+        logger.warning("Telegram refuses: %s", in_one_line(error, bot))
+    except FAILURES as error:
+        logger.warning("Telegram refuses: %s", in_one_line(error, bot))
+    return me
+
+
+async def run_in_order(stages: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run stages side by side until cancelled or one fails, then end them one after the other.
+
+    A stage that is cancelled finishes what it has begun; STOP_S after the end began, all that
+    are left are cancelled once more, and leave at once.
+    """
+    tasks = [asyncio.create_task(stage) for stage in stages]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            await task
+    finally:
+        until = asyncio.get_running_loop().time() + STOP_S
+        for task in tasks:
+            task.cancel()
+            left = until - asyncio.get_running_loop().time()
+            await asyncio.wait([task], timeout=max(0.0, left))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0)

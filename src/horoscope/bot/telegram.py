@@ -1,0 +1,75 @@
+"""The connection to Telegram: the client, its errors in one line, updates as they come."""
+
+from typing import Any
+
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.exceptions import (
+    AiogramError,
+    ClientDecodeError,
+    TelegramAPIError,
+    TelegramNotFound,
+    TelegramUnauthorizedError,
+)
+from aiogram.methods import TelegramMethod
+from aiogram.utils.token import TokenValidationError
+
+from horoscope.errors import InputError
+from horoscope.settings import Settings
+
+# Telegram says 404 of a token that cannot be one, 401 of one that was revoked.
+WRONG_TOKEN = (TelegramUnauthorizedError, TelegramNotFound)
+FAILURES = (AiogramError, OSError)
+"""Whatever a call to Telegram may raise."""
+
+UPDATE_KINDS = ["message", "callback_query", "inline_query", "stopped_message_generation"]
+
+
+class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):
+    """getUpdates with each update as Telegram wrote it: one that is odd spoils no others."""
+
+    __returning__ = list[dict[str, Any]]
+    __api_method__ = "getUpdates"
+
+    offset: int
+    limit: int
+    timeout: int
+    allowed_updates: list[str] = UPDATE_KINDS
+
+
+def connect(settings: Settings) -> Bot:
+    """The client for the bot of the settings. Raises InputError if the token cannot be one."""
+    token = settings.telegram_token.get_secret_value().strip() if settings.telegram_token else ""
+    api = TelegramAPIServer.from_base(settings.telegram_api_url)
+    try:
+        return Bot(token, session=AiohttpSession(api=api))
+    except TokenValidationError:
+        raise wrong_token() from None
+
+
+def wrong_token() -> InputError:
+    """What to say of a token that Telegram does not know."""
+    return InputError(
+        "Telegram knows no bot with this HOROSCOPE_TELEGRAM_TOKEN; copy it again from @BotFather."
+    )
+
+
+def was_accepted(error: Exception) -> bool:
+    """Whether Telegram did what was asked and only its answer could not be understood."""
+    return (
+        isinstance(error, ClientDecodeError)
+        and isinstance(error.data, dict)
+        and error.data.get("ok") is True
+    )
+
+
+def in_one_line(error: Exception, bot: Bot) -> str:
+    """What went wrong, without the token, and without what people wrote."""
+    if isinstance(error, ClientDecodeError):
+        said = "an answer that is not of the Bot API"
+    elif isinstance(error, TelegramAPIError):
+        said = error.message
+    else:
+        said = f"{type(error).__name__}: {error}"
+    return " ".join(said.split()).replace(bot.token, "<token>")

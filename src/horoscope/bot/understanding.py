@@ -1,0 +1,52 @@
+"""What people mean by what they write, and how sure we may be of it."""
+
+import re
+from functools import lru_cache
+
+from horoscope.zodiac import Sign, Topic, UnknownSignError, normalise, parse_request, parse_sign
+
+# Beyond that it is a story, not a wish.
+MOST_WORDS = 10
+AROUND = frozenset(
+    "гороскоп гороскопы гороскопчик прогноз предсказание на сегодня день дня для про по и о об у "
+    "я мой моя мое мне меня нам знак знака знаку зодиака зодиаку дай дайте давай хочу можно нужен "
+    "пожалуйста плиз привет здравствуйте что ждет скажи скажите расскажи покажи пришли напиши "
+    "еще один другой новый общий общее общая родился родилась рождения рождение др года год г го "
+    "horoscope for please today the".split()
+)
+
+
+def is_certain(text: str) -> bool:
+    """Whether every word of `text` belongs to a wish for a horoscope.
+
+    «у бабушки рак» names a sign and is no wish; whoever writes more than the wish is asked.
+    """
+    words = re.findall(r"[^\W\d]+", normalise(text))
+    return len(words) <= MOST_WORDS and all(map(_belongs, words))
+
+
+def topic_in(text: str) -> Topic:
+    """The topic of a text that names no sign."""
+    try:
+        return parse_request(f"{Sign.LEO} {text}")[1]
+    except UnknownSignError:
+        return Topic.GENERAL
+
+
+def names_sign(text: str) -> bool:
+    """Whether a text names one sign."""
+    try:
+        parse_sign(text)
+    except UnknownSignError:
+        return False
+    return True
+
+
+@lru_cache(10_000)
+def _belongs(word: str) -> bool:
+    return (
+        word in AROUND
+        or names_sign(word)
+        or names_sign(f"1 {word}")  # a month
+        or topic_in(word) is not Topic.GENERAL
+    )
