@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,10 +107,8 @@ class ScriptedTelegram:
         if method == "getUpdates":
             self.calls.append(Call(method, params, asyncio.get_running_loop().time()))
             offset, until = int(params["offset"]), int(params["timeout"])
-            try:
+            with suppress(TimeoutError):
                 await self.seen(lambda: self._from(offset), until or 0.01)
-            except TimeoutError:
-                pass
             return self._from(offset)[: int(params["limit"])]
         if method in {"sendMessage", "editMessageText"}:
             chat_id = int(params["chat_id"])

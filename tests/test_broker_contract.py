@@ -180,6 +180,7 @@ async def test_a_cancelled_take_loses_nothing(broker: Broker) -> None:
 
 async def test_subscribers_share_the_work_and_each_message_goes_to_one(broker: Broker) -> None:
     seen: list[str] = []
+    all_seen = asyncio.Event()
 
     async def work() -> None:
         async with subscribed(broker, HoroscopeRequest, max_batch=1) as requests:
@@ -187,13 +188,13 @@ async def test_subscribers_share_the_work_and_each_message_goes_to_one(broker: B
                 for delivery in await requests.take():
                     seen.append(delivery.message.id)
                     await delivery.done()
+                    if len(seen) == 60:
+                        all_seen.set()
 
     workers = [asyncio.create_task(work()) for _ in range(3)]
     for number in range(60):
         await broker.publish(request(number, chat_id=number))
-    async with asyncio.timeout(30):
-        while len(seen) < 60:
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(all_seen.wait(), 30)
     for worker in workers:
         worker.cancel()
     await asyncio.wait(workers)
@@ -204,6 +205,7 @@ async def test_messages_of_one_chat_keep_their_order_also_among_several_subscrib
     broker: Broker,
 ) -> None:
     seen: dict[int, list[int]] = {1: [], 2: [], 3: []}
+    all_seen = asyncio.Event()
 
     async def work() -> None:
         async with subscribed(broker, HoroscopeRequest, max_batch=2) as requests:
@@ -213,13 +215,13 @@ async def test_messages_of_one_chat_keep_their_order_also_among_several_subscrib
                     message = delivery.message
                     seen[message.address.chat_id].append(int(message.id))
                     await delivery.done()
+                    if sum(map(len, seen.values())) == 60:
+                        all_seen.set()
 
     workers = [asyncio.create_task(work()) for _ in range(3)]
     for number in range(60):
         await broker.publish(request(number, chat_id=1 + number % 3))
-    async with asyncio.timeout(30):
-        while sum(map(len, seen.values())) < 60:
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(all_seen.wait(), 30)
     for worker in workers:
         worker.cancel()
     await asyncio.wait(workers)
