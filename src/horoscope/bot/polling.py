@@ -45,6 +45,7 @@ class Polling:
     async def run(self) -> None:
         """Poll until cancelled, then finish what is under way. Raises InputError: wrong token."""
         try:
+            await self._end_webhook()
             while True:
                 for raw in await self._get():
                     self._begin(raw)
@@ -52,6 +53,13 @@ class Polling:
                     await asyncio.wait(self._unfinished.values(), timeout=STRAGGLER_PAUSE_S)
         finally:
             await self._finish()
+
+    async def _end_webhook(self) -> None:
+        # While Telegram has an address to call, it refuses to be asked.
+        try:
+            await self._bot.delete_webhook()
+        except FAILURES as error:
+            logger.debug("deleteWebhook: %s", in_one_line(error, self._bot))
 
     @property
     def _offset(self) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramBadRequest
 from aiogram.types import BotCommand, User
 
 from horoscope.bot import texts
@@ -19,15 +18,13 @@ from horoscope.bot.preview import Preview
 from horoscope.bot.store import Store
 from horoscope.bot.telegram import (
     FAILURES,
-    UPDATE_KINDS,
     WRONG_TOKEN,
     in_one_line,
     wrong_token,
 )
 from horoscope.bot.updates import Updates
 from horoscope.bot.voice import Voice
-from horoscope.bot.webhook import Webhook, secret_of
-from horoscope.errors import InputError
+from horoscope.bot.webhook import Webhook
 from horoscope.messaging.broker import Broker
 from horoscope.settings import Settings
 
@@ -48,13 +45,15 @@ def bot_stages(
     asking = Asking(settings, broker, store, outbox, voice, preview)
     conversation = Conversation(me, broker, store, asking, voice, settings.answer_within)
     updates = Updates(bot, conversation.dispatcher())
-    source = Webhook(settings, updates) if settings.updates == "webhook" else Polling(bot, updates)
+    source = (
+        Webhook(settings, bot, updates) if settings.updates == "webhook" else Polling(bot, updates)
+    )
     delivery = Delivery(broker, store, outbox, preview, settings.timezone)
     return [source.run(), delivery.run(), voice.run(), preview.run(broker)]
 
 
 async def introduce(bot: Bot, settings: Settings) -> User:
-    """Tell Telegram how updates shall come and which commands there are; waits for Telegram.
+    """Who we are in Telegram, and tell it which commands there are; waits for Telegram.
 
     Raises InputError for a token that Telegram does not know.
     """
@@ -74,25 +73,11 @@ async def introduce(bot: Bot, settings: Settings) -> User:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
     try:
-        if settings.updates == "webhook":
-            await bot.set_webhook(
-                settings.webhook_url or "",
-                secret_token=secret_of(settings),
-                allowed_updates=UPDATE_KINDS,
-            )
-        else:
-            await bot.delete_webhook()
         await bot.set_my_commands(
             [BotCommand(command=name, description=text) for name, text in texts.COMMANDS.items()]
         )
-    except TelegramBadRequest as error:
-        if settings.updates == "webhook":
-            raise InputError(
-                f"Telegram refuses HOROSCOPE_WEBHOOK_URL: {in_one_line(error, bot)}"
-            ) from None
-        logger.warning("Telegram refuses: %s", in_one_line(error, bot))
     except FAILURES as error:
-        logger.warning("Telegram refuses: %s", in_one_line(error, bot))
+        logger.warning("The list of commands is not set: %s", in_one_line(error, bot))
     return me
 
 

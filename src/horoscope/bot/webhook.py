@@ -8,15 +8,20 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
+from aiogram import Bot
+from aiogram.exceptions import TelegramBadRequest
 from aiohttp import web
 
+from horoscope.bot.telegram import FAILURES, UPDATE_KINDS, WRONG_TOKEN, in_one_line, wrong_token
 from horoscope.bot.updates import UNAVAILABLE, Updates
-from horoscope.errors import HoroscopeError
+from horoscope.errors import HoroscopeError, InputError
 from horoscope.settings import Settings
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 LARGEST_UPDATE = 1_000_000  # bytes; Telegram's are a few kilobytes
 STOP_S = 5.0
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +37,12 @@ def secret_of(settings: Settings) -> str:
 class Webhook:
     """An HTTP server for Telegram to call."""
 
-    def __init__(self, settings: Settings, updates: Updates) -> None:
+    def __init__(self, settings: Settings, bot: Bot, updates: Updates) -> None:
         self._settings = settings
-        self._secret = secret_of(settings).encode()
+        self._bot = bot
         self._updates = updates
+        self._secret = secret_of(settings)
         self._under_way: dict[int, asyncio.Task[None]] = {}
-        self.port = settings.webhook_port
-        """Where it listens; where the settings say 0, the port that was free."""
 
     async def run(self) -> None:
         """Serve until cancelled, then finish what is under way. Raises HoroscopeError."""
@@ -46,23 +50,44 @@ class Webhook:
         app.router.add_post(urlsplit(self._settings.webhook_url or "").path or "/", self._receive)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await runner.setup()
+        host, port = self._settings.webhook_host, self._settings.webhook_port
         try:
-            site = web.TCPSite(runner, self._settings.webhook_host, self._settings.webhook_port)
             try:
-                await site.start()
+                await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 raise HoroscopeError(
-                    f"Cannot listen on port {self._settings.webhook_port}: {error.strerror};"
-                    " see HOROSCOPE_WEBHOOK_PORT."
+                    f"Cannot listen on {host}:{port}: {error.strerror}. See HOROSCOPE_WEBHOOK_PORT."
                 ) from None
-            self.port = runner.addresses[0][1]
+            await self._register()
             await asyncio.get_running_loop().create_future()  # for ever
         finally:
             await runner.cleanup()
 
+    async def _register(self) -> None:
+        """Tell Telegram where to call. Raises InputError if it does not like the address."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._bot.set_webhook(
+                    self._settings.webhook_url or "",
+                    secret_token=self._secret,
+                    allowed_updates=UPDATE_KINDS,
+                )
+                return
+            except WRONG_TOKEN:
+                raise wrong_token() from None
+            except TelegramBadRequest as error:
+                raise InputError(
+                    f"Telegram refuses HOROSCOPE_WEBHOOK_URL: {in_one_line(error, self._bot)}"
+                ) from None
+            except FAILURES as error:
+                logger.warning("The webhook is not set yet: %s", in_one_line(error, self._bot))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
     async def _receive(self, request: web.Request) -> web.Response:
         shown = request.headers.get(SECRET_HEADER, "").encode()
-        if not hmac.compare_digest(shown, self._secret):
+        if not hmac.compare_digest(shown, self._secret.encode()):
             return web.Response(status=401)
         try:
             raw = json.loads(await request.read())
