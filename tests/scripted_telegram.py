@@ -51,6 +51,7 @@ class ScriptedTelegram:
     updates: list[dict[str, Any]] = field(default_factory=list)
     scripts: dict[str, Script] = field(default_factory=dict)
     url: str = ""
+    _forgotten_before: int = 0
 
     async def __aenter__(self) -> "ScriptedTelegram":
         self._happened = asyncio.Event()
@@ -121,7 +122,8 @@ class ScriptedTelegram:
         return True
 
     def _from(self, offset: int) -> list[dict[str, Any]]:
-        return [update for update in self.updates if update["update_id"] >= offset]
+        self._forgotten_before = max(self._forgotten_before, offset)
+        return [u for u in self.updates if u["update_id"] >= self._forgotten_before]
 
 
 def keyboard_of(call: Call) -> list[dict[str, Any]]:

@@ -57,10 +57,6 @@ class Outbox:
         """Whether there is time for niceties."""
         return self._turns.roomy and self._now() >= self._no_niceties_until
 
-    def pending(self, chat_id: int) -> int:
-        """How many messages wait for one chat."""
-        return self._lanes[chat_id].pending if chat_id in self._lanes else 0
-
     async def send(self, chat_id: int, method: TelegramMethod[R]) -> R | None:
         """Say something in a chat in its turn; see Chat.send."""
         async with self.chat(chat_id) as chat:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
@@ -46,6 +47,7 @@ class Voice:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._saying: set[asyncio.Task[None]] = set()
+        self._waiting: Counter[int] = Counter()  # messages by chat
 
     async def say(
         self, address: Address, text: str, keyboard: InlineKeyboardMarkup | None = None
@@ -74,15 +76,19 @@ class Voice:
                 await asyncio.wait(self._saying)
 
     async def _in_chat(self, chat_id: int, method: TelegramMethod[Any]) -> None:
-        if self._outbox.pending(chat_id) >= PENDING:
-            return
-        await asyncio.wait([self._begin(self._send(chat_id, method))], timeout=HOLD_S)
+        if self._waiting[chat_id] < PENDING:
+            self._waiting[chat_id] += 1
+            await asyncio.wait([self._begin(self._send(chat_id, method))], timeout=HOLD_S)
 
     async def _send(self, chat_id: int, method: TelegramMethod[Any]) -> None:
         try:
             await self._outbox.send(chat_id, method)
         except REFUSALS as error:
             logger.info("%s refused: %s", method.__api_method__, error.message)
+        finally:
+            self._waiting[chat_id] -= 1
+            if not self._waiting[chat_id]:
+                del self._waiting[chat_id]
 
     def _begin(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
