@@ -110,7 +110,7 @@ def test_retry_after_is_waited_out_and_only_its_chat_waits() -> None:
     first, second, third = telegram.times(1)
     assert second - first == pytest.approx(7 + telegram.latency)
     assert third - second == pytest.approx(3 + telegram.latency)
-    assert all(telegram.times(chat)[0] - first < 0.1 for chat in range(2, 21))
+    assert all(telegram.times(chat)[0] - first < 1 for chat in range(2, 21))
 
 
 def test_a_later_message_does_not_overtake_one_that_waits() -> None:
@@ -186,7 +186,7 @@ def test_messages_go_before_answers_to_taps() -> None:
         await asyncio.gather(*taps)
 
     kinds = [type(method) for _, method in play(scene, rate=4).calls]
-    assert kinds == [AnswerCallbackQuery] * 4 + [SendMessage] * 8 + [AnswerCallbackQuery] * 4
+    assert kinds == [AnswerCallbackQuery] + [SendMessage] * 8 + [AnswerCallbackQuery] * 7
 
 
 def test_answers_to_taps_are_dropped_rather_than_late() -> None:

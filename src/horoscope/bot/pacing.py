@@ -15,49 +15,65 @@ class Turns:
 
     A turn is free again a second after its call ended, not after it began: then it holds
     whatever the network did in between.
+
+    A turn begins once the one before it ended, if that is soon: where Telegram is near, hardly
+    more than one call is on its way at a time, and so hardly more than one answer is in doubt
+    when the process is killed.
     """
 
     def __init__(self, per_second: int) -> None:
         self._size = per_second
         self._free = per_second
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._waiting_behind: deque[asyncio.Future[None]] = deque()
+        self._begun = 0
+        self._one_is_young = False
+        self._waiting: deque[asyncio.Future[int]] = deque()
+        self._waiting_behind: deque[asyncio.Future[int]] = deque()
 
     @property
     def roomy(self) -> bool:
-        """Whether more than half of the turns are free: time for what is merely nice."""
-        return 2 * self._free > self._size
+        """Whether more than half of the turns are left: time for what is merely nice."""
+        return 2 * (self._free - len(self._waiting)) > self._size
 
     @asynccontextmanager
     async def turn(self, *, behind: bool = False) -> AsyncIterator[None]:
         """Wait for a turn, and take it; `behind` those who do not wait behind."""
-        await self._take(self._waiting_behind if behind else self._waiting)
+        loop = asyncio.get_running_loop()
+        mine: asyncio.Future[int] = loop.create_future()
+        (self._waiting_behind if behind else self._waiting).append(mine)
+        self._next()
+        try:
+            number = await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():  # the turn came together with the cancellation
+                self._grow_old(mine.result())
+                self._give_back()
+            raise
+        loop.call_later(1 / self._size, self._grow_old, number)
         try:
             yield
         finally:
-            asyncio.get_running_loop().call_later(1.0, self._give_back)
+            self._grow_old(number)
+            loop.call_later(1.0, self._give_back)
 
-    async def _take(self, queue: deque[asyncio.Future[None]]) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        mine = asyncio.get_running_loop().create_future()
-        queue.append(mine)
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if not mine.cancelled():  # the turn came together with the cancellation
-                self._give_back()
-            raise
+    def _grow_old(self, number: int) -> None:
+        if number == self._begun:
+            self._one_is_young = False
+            self._next()
 
     def _give_back(self) -> None:
+        self._free += 1
+        self._next()
+
+    def _next(self) -> None:
+        """Begin the turn of whoever is next, if one can begin."""
         for queue in (self._waiting, self._waiting_behind):
-            while queue:
+            while queue and self._free and not self._one_is_young:
                 next_one = queue.popleft()
                 if not next_one.done():
-                    next_one.set_result(None)
-                    return
-        self._free += 1
+                    self._free -= 1
+                    self._begun += 1
+                    self._one_is_young = True
+                    next_one.set_result(self._begun)
 
 
 class ChatPace:
