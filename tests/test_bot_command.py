@@ -1,0 +1,144 @@
+"""`horoscope run` as a person starts it."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from scripted_telegram import TOKEN, ScriptedTelegram
+
+from horoscope.messaging.local import LocalBroker
+from horoscope.settings import Settings, load_settings
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[ScriptedTelegram]:
+    async with ScriptedTelegram() as telegram:
+        yield telegram
+
+
+Start = Callable[..., "asyncio.Future[asyncio.subprocess.Process]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def start(**settings: str) -> "asyncio.Future[asyncio.subprocess.Process]":
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        ours = {f"HOROSCOPE_{name.upper()}": value for name, value in settings.items()}
+        return asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "horoscope", "run"),
+                cwd=tmp_path,
+                env=kept | {"HOROSCOPE_DATA": str(tmp_path / "data")} | ours,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        )
+
+    return start
+
+
+async def last_words(process: asyncio.subprocess.Process) -> list[str]:
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    return said.decode().splitlines()
+
+
+async def line_with(process: asyncio.subprocess.Process, words: str) -> str:
+    assert process.stderr
+    async with asyncio.timeout(60):
+        while words not in (line := (await process.stderr.readline()).decode()):
+            assert line, f"ended without saying {words!r}"
+    return line
+
+
+async def test_without_a_token_three_lines_say_what_to_do(start: Start) -> None:
+    process = await start()
+    said = await last_words(process)
+    assert process.returncode == 2
+    assert len(said) == 3
+    assert "BotFather" in said[0]
+    assert "HOROSCOPE_TELEGRAM_TOKEN" in said[1]
+    assert "horoscope demo" in said[2]
+
+
+@pytest.mark.parametrize("token", ["nonsense", "43:WRONG"])
+async def test_a_wrong_token_is_one_clear_line(
+    start: Start, telegram: ScriptedTelegram, token: str
+) -> None:
+    process = await start(telegram_token=token, telegram_api_url=telegram.url)
+    [said] = await last_words(process)
+    assert process.returncode == 2
+    assert said.startswith("Error: Telegram knows no bot with this HOROSCOPE_TELEGRAM_TOKEN")
+    assert token not in said
+
+
+async def test_a_token_from_an_env_file_is_used(
+    start: Start, telegram: ScriptedTelegram, tmp_path: Path
+) -> None:
+    lines = f"HOROSCOPE_TELEGRAM_TOKEN=43:WRONG\nHOROSCOPE_TELEGRAM_API_URL={telegram.url}\n"
+    (tmp_path / ".env").write_text(lines)
+    [said] = await last_words(await start())
+    assert "Telegram knows no bot" in said
+
+
+async def test_no_network_is_one_line_and_the_bot_waits(start: Start) -> None:
+    async with ScriptedTelegram() as telegram:
+        closed = telegram.url
+    process = await start(telegram_token=TOKEN, telegram_api_url=closed)
+    said = await line_with(process, closed)
+    assert "Trying again" in said
+    assert TOKEN not in said
+    process.send_signal(signal.SIGTERM)
+    assert await last_words(process) == []
+    assert process.returncode == 0
+
+
+async def test_a_queue_in_use_is_one_clear_line(
+    start: Start, telegram: ScriptedTelegram, tmp_path: Path
+) -> None:
+    broker = LocalBroker(tmp_path / "data" / "queue.sqlite")
+    await broker.start()
+    process = await start(telegram_token=TOKEN, telegram_api_url=telegram.url)
+    [said] = await last_words(process)
+    assert process.returncode == 1
+    assert "HOROSCOPE_DATA" in said
+    await broker.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("person_limit", "0", "HOROSCOPE_PERSON_LIMIT"),
+        ("timezone", "Mars/Phobos", "no time zone is called 'Mars/Phobos'"),
+        ("updates", "pigeons", "HOROSCOPE_UPDATES"),
+        ("updates", "webhook", "HOROSCOPE_WEBHOOK_URL"),
+    ],
+)
+async def test_a_setting_that_cannot_be_used_is_named(
+    start: Start, name: str, value: str, said: str
+) -> None:
+    process = await start(telegram_token=TOKEN, **{name: value})
+    [line] = await last_words(process)
+    assert process.returncode == 2
+    assert said in line
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    document = (Path(__file__).parent.parent / "docs" / "bot.md").read_text()
+    rows = dict(re.findall(r"^\| `(HOROSCOPE_\w+)` \| (.*?) \|", document, re.MULTILINE))
+    assert set(rows) == {f"HOROSCOPE_{name.upper()}" for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        shown = rows[f"HOROSCOPE_{name.upper()}"]
+        if field.default_factory is None:
+            assert shown == ("—" if field.default is None else f"`{field.default}`")
+
+
+def test_secrets_do_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOROSCOPE_TELEGRAM_TOKEN", TOKEN)
+    monkeypatch.setenv("HOROSCOPE_WEBHOOK_SECRET", "hush-hush")
+    shown = repr(load_settings())
+    assert TOKEN not in shown
+    assert "hush-hush" not in shown
