@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -134,6 +135,21 @@ def test_every_setting_is_documented_with_its_default() -> None:
         shown = rows[f"HOROSCOPE_{name.upper()}"]
         if field.default_factory is None:
             assert shown == ("—" if field.default is None else f"`{field.default}`")
+
+
+def test_all_types_of_aiogram_can_be_built_when_they_are_used() -> None:
+    code = (
+        "import horoscope.bot\n"
+        "from aiogram import methods, types\n"
+        "assert not types.Update.__pydantic_complete__, 'nothing is gained any more'\n"
+        "for module in (types, methods):\n"
+        "    for name in module.__all__:\n"
+        "        each = getattr(module, name)\n"
+        "        if hasattr(each, 'model_rebuild'):\n"
+        "            each.model_rebuild()\n"
+        "            assert each.__pydantic_complete__, name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_secrets_do_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

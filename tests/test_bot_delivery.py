@@ -21,7 +21,7 @@ from test_worker import Choking, Quill
 from horoscope.bot import application, outbox, preview, texts
 from horoscope.messaging.broker import BrokerUnavailableError
 from horoscope.messaging.local import LocalBroker
-from horoscope.messaging.messages import ErrorCode, HoroscopeReply, Message
+from horoscope.messaging.messages import ErrorCode, HoroscopeReply, HoroscopeRequest, Message
 
 
 @pytest.fixture
@@ -274,6 +274,32 @@ async def test_a_wish_that_cannot_be_written_gets_an_apology(product: Product) -
         [apology] = await product.sent(1)
     assert apology.params["text"] == texts.ERRORS[ErrorCode.GENERATION_FAILED]
     assert keyboard_of(apology)[0]["callback_data"] == "new1:cancer:general"
+
+
+async def test_what_expired_in_a_group_gets_one_apology_for_all(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Belated(LocalBroker):
+        async def publish(self, message: Message) -> None:
+            if isinstance(message, HoroscopeRequest):
+                changes = {"expires_at": message.created_at}
+                message = message.model_copy(update=changes)
+            await super().publish(message)
+
+    monkeypatch.setattr(application, "LocalBroker", Belated)
+    async with product.running(Quill()):
+        for user in range(1, 6):
+            product.say("/generate лев", chat=GROUP, user=user)
+        product.say("лев", chat=99)
+        await product.handled()
+        await product.sent(2)
+        product.say("/generate лев", chat=GROUP, user=1)  # nobody is kept waiting
+        await product.handled()
+    said = [
+        (call.params["chat_id"], call.params["text"]) for call in product.telegram.of("sendMessage")
+    ]
+    apology = texts.ERRORS[ErrorCode.EXPIRED]
+    assert sorted(said) == [(str(GROUP), apology), ("99", apology)]
 
 
 async def test_while_the_broker_is_away_the_bot_says_so_once_and_answers_later(

@@ -104,6 +104,22 @@ async def test_the_offset_moves_past_what_is_dealt_with(telegram: ScriptedTelegr
     assert ear.heard == ["a", "b", "c"]
 
 
+async def test_numbers_that_begin_anew_lower_are_followed(telegram: ScriptedTelegram) -> None:
+    pages = [[1000, 1001], [5], [6]]
+
+    async def script(params: dict[str, Any]) -> Answer | None:
+        if not pages:
+            return None
+        updates = [{"update_id": n, "message": message(str(n))} for n in pages.pop(0)]
+        return Answer(body={"ok": True, "result": updates})
+
+    telegram.scripts["getUpdates"] = script
+    ear = Ear()
+    async with polling(telegram, ear):
+        await telegram.seen(lambda: 7 in offsets(telegram))
+    assert ear.heard == ["1000", "1001", "5", "6"]
+
+
 async def test_a_slow_update_is_not_acknowledged_and_stops_no_other(
     telegram: ScriptedTelegram,
 ) -> None:

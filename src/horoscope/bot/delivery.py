@@ -18,7 +18,7 @@ from horoscope.bot.store import Store, StoreUnavailableError
 from horoscope.bot.voice import NO_PREVIEW, message_to
 from horoscope.messaging.broker import Broker
 from horoscope.messaging.broker import Delivery as Parcel
-from horoscope.messaging.messages import HoroscopeReply
+from horoscope.messaging.messages import ErrorCode, HoroscopeReply
 from horoscope.messaging.patience import batches, insist
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ BATCH = 100
 MOST = 2000
 STORE_PAUSE_S = 1.0
 INLINE_CACHE_S = 3600
+APOLOGY_GAP_S = 60
 DESCRIPTION = 120  # characters under the title of an inline result
 
 logger = logging.getLogger(__name__)
@@ -94,38 +95,51 @@ class Delivery:
             progress = await _insist_on_store(lambda: self._store.progress(request.id))
             if progress.answered:
                 return
-            try:
+            if not await self._is_one_of_many(reply):
                 await self._put(chat, reply, progress.placeholder)
-            except REFUSALS as error:
-                logger.info("request %s ends unanswered: %s", request.id, error.message)
-            else:
-                took = (datetime.now(UTC) - request.created_at).total_seconds()
-                logger.info("request %s answered after %.3f s", request.id, took)
             try:
                 await self._store.note_answered(request.id)
             except StoreUnavailableError as error:
                 logger.warning("request %s may be answered again: %s", request.id, error)
 
+    async def _is_one_of_many(self, reply: HoroscopeReply) -> bool:
+        """Whether a group got its apology for what expired already."""
+        chat_id = reply.request.address.chat_id
+        if reply.error is not ErrorCode.EXPIRED or chat_id > 0:
+            return False
+        first = await _insist_on_store(
+            lambda: self._store.first_time("expired", chat_id, APOLOGY_GAP_S)
+        )
+        return not first
+
     async def _put(self, chat: Chat, reply: HoroscopeReply, placeholder: int | None) -> None:
-        address = reply.request.address
-        content = texts.answer(reply).as_kwargs()
-        keyboard = keyboards.under_answer(reply.request.sign, reply.request.topic)
-        if placeholder is not None:
-            edit = EditMessageText(
-                chat_id=address.chat_id,
-                message_id=placeholder,
-                reply_markup=keyboard,
-                link_preview_options=NO_PREVIEW,
-                **content,
-            )
-            try:
-                await chat.send(edit)
-                return
-            except TelegramBadRequest as error:
-                if "message is not modified" in error.message:
-                    return
-                logger.info("request %s: the placeholder is gone", reply.request.id)
-        await chat.send(message_to(address, keyboard, **content))
+        request = reply.request
+        try:
+            if placeholder is None or not await self._replace(chat, reply, placeholder):
+                keyboard = keyboards.under_answer(request.sign, request.topic)
+                content = texts.answer(reply).as_kwargs()
+                await chat.send(message_to(request.address, keyboard, **content))
+        except REFUSALS as error:
+            logger.info("request %s ends unanswered: %s", request.id, error.message)
+        else:
+            took = (datetime.now(UTC) - request.created_at).total_seconds()
+            logger.info("request %s answered after %.3f s", request.id, took)
+
+    async def _replace(self, chat: Chat, reply: HoroscopeReply, placeholder: int) -> bool:
+        """Make the answer of the message that showed it growing; False if that is gone."""
+        request = reply.request
+        edit = EditMessageText(
+            chat_id=request.address.chat_id,
+            message_id=placeholder,
+            reply_markup=keyboards.under_answer(request.sign, request.topic),
+            link_preview_options=NO_PREVIEW,
+            **texts.answer(reply).as_kwargs(),
+        )
+        try:
+            await chat.send(edit)
+        except TelegramBadRequest as error:
+            return "message is not modified" in error.message
+        return True
 
     async def _answer_inline(self, reply: HoroscopeReply) -> None:
         request = reply.request

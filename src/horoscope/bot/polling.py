@@ -37,7 +37,8 @@ class Polling:
     def __init__(self, bot: Bot, updates: Updates) -> None:
         self._bot = bot
         self._updates = updates
-        self._next = 0  # after the newest update seen
+        self._next = 0  # after the newest update
+        self._seen: set[int] = set()  # those that Telegram may show again
         self._acknowledged = 0
         self._unfinished: dict[int, asyncio.Task[None]] = {}
         self._trouble = ""
@@ -67,9 +68,11 @@ class Polling:
 
     def _begin(self, raw: dict[str, Any]) -> None:
         number = raw["update_id"]
-        if number < self._next:
-            return  # under way, or done behind one that is under way
+        if number in self._seen:
+            return
+        # Not the largest number: after a quiet week Telegram begins anew anywhere.
         self._next = number + 1
+        self._seen.add(number)
         task = asyncio.create_task(self._handle(raw))
         self._unfinished[number] = task
         task.add_done_callback(lambda _: self._unfinished.pop(number))
@@ -106,6 +109,7 @@ class Polling:
                     logger.warning("Telegram gives updates again.")
                     self._trouble = ""
                 self._acknowledged = offset
+                self._seen = {number for number in self._seen if number >= offset}
                 if not raws and asyncio.get_running_loop().time() - began < STRAGGLER_PAUSE_S:
                     await asyncio.sleep(STRAGGLER_PAUSE_S)  # a server that does not wait
                 return sorted(raws, key=lambda raw: int(raw["update_id"]))
