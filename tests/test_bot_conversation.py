@@ -289,13 +289,15 @@ async def test_in_groups_only_what_is_said_to_the_bot_is_answered(product: Produ
         {"text": "/weather"},
         {"text": "/weather@another_bot"},
         {"text": "спасибо!", "reply_to_message": bots_message},
+        {"text": None, "dice": {"emoji": "🎲", "value": 3}, "reply_to_message": bots_message},
+        {"text": "@stars_botany лев"},
         {"text": None, "new_chat_members": [{"id": 5, "is_bot": False, "first_name": "Б"}]},
         {"text": "лев", "via_bot": {"id": 42, "is_bot": True, "first_name": "Звёзды"}},
     ]
     heard = [
         {"text": "/generate@stars_bot рак"},
         {"text": "/generate рыбы"},
-        {"text": "@stars_bot весы"},
+        {"text": "Гороскоп, @Stars_Bot: весы"},
         {"text": "дева", "reply_to_message": bots_message},
     ]
     for number, said in enumerate([*ignored, *heard], 1):

@@ -1,6 +1,6 @@
 """The conversation: what the bot does when it is written to, tapped on, or asked inline."""
 
-import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,8 +40,6 @@ MEDIA = {
     *(ContentType.STICKER, ContentType.VIDEO, ContentType.VIDEO_NOTE, ContentType.VOICE),
 }
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -69,6 +67,7 @@ class Conversation:
         answer_within: int,
     ) -> None:
         self._me = me
+        self._mention = re.compile(rf"@{me.username}\b", re.IGNORECASE)
         self._broker = broker
         self._store = store
         self._asking = asking
@@ -183,7 +182,7 @@ class Conversation:
             words = message.sticker.emoji or ""
         if words.startswith("/"):
             said = Command.extract_command(words)
-            mine = (said.mention or "").lower() == (self._me.username or "").lower()
+            mine = bool(said.mention and self._mention.fullmatch(f"@{said.mention}"))
             command = said.command.lower()
             if said.mention and not mine:
                 return None
@@ -191,14 +190,13 @@ class Conversation:
                 return None
             known = command in self._commands
             return Heard(update, address, (said.args or "") if known else words, command)
+        words, mentions = self._mention.subn("", words)
         if not _is_group(message):
             return Heard(update, address, words) if words or message.content_type in MEDIA else None
-        name = f"@{self._me.username}"
-        at = words.lower().find(name.lower())
-        if at >= 0:
-            return Heard(update, address, words[:at] + words[at + len(name) :])
+        if mentions:
+            return Heard(update, address, words, None if words.strip() else "generate")
         answered = message.reply_to_message
-        if answered and answered.from_user and answered.from_user.id == self._me.id:
+        if words and answered and answered.from_user and answered.from_user.id == self._me.id:
             return Heard(update, address, words, patiently=False)
         return None
 

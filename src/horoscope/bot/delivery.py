@@ -108,7 +108,7 @@ class Delivery:
         if reply.error is not ErrorCode.EXPIRED or chat_id > 0:
             return False
         first = await _insist_on_store(
-            lambda: self._store.first_time("expired", chat_id, APOLOGY_GAP_S)
+            lambda: self._store.first_time("missed", chat_id, APOLOGY_GAP_S)
         )
         return not first
 
