@@ -26,7 +26,7 @@ from horoscope.messaging.patience import batches, insist
 logger = logging.getLogger(__name__)
 
 BATCH = 32
-ATTEMPTS = 3  # the batch, then twice alone
+ATTEMPTS = 3
 REMEMBERED_STOPS = 1000
 REMEMBERED_TEXTS = 1000  # of the day: 36 a date
 
@@ -51,19 +51,25 @@ class _Job:
     delivery: Delivery[HoroscopeRequest]
     begun: float  # time.monotonic()
     horoscope: Horoscope | None = None
-    error: str = ""  # why there is none so far
+    failures: int = 0  # of its own
+    error: str = ""  # why there is no text so far
 
     @property
     def request(self) -> HoroscopeRequest:
         return self.delivery.message
 
-    def wish(self, attempt: int) -> Wish:
+    @property
+    def wish(self) -> Wish:
         # The same wish gives the same text, so a wish that failed is tried with another seed;
         # the horoscope of the day is the same for everyone in this way, too.
         seed = self.request.seed
-        if attempt:
-            seed = (seed or 0) + attempt
+        if self.failures:
+            seed = (seed or 0) + self.failures
         return Wish(self.request.sign, self.request.topic, self.request.date, seed)
+
+    def fail(self, error: str) -> None:
+        self.failures += 1
+        self.error = error
 
 
 class Worker:
@@ -114,35 +120,30 @@ class Worker:
             else:
                 jobs.append(_Job(delivery, time.monotonic()))
         await self._write(jobs)
-        for job in jobs:
-            if job.horoscope and job.horoscope.text:
-                await self._answer(job, job.horoscope)
-            else:
-                await self._apologise(job.delivery, ErrorCode.GENERATION_FAILED, job.error)
+        await asyncio.gather(*map(self._reply, jobs))
 
     async def _write(self, jobs: list[_Job]) -> None:
+        asked = [job.wish for job in jobs]
         for job in jobs:
-            job.horoscope = self._of_the_day.get(job.wish(0))
-        waiting = [job for job in jobs if not job.horoscope]
-        if waiting:
-            await self._attempt(waiting, 0)
-        for attempt in range(1, ATTEMPTS):
-            for job in waiting:
-                if not job.horoscope:
-                    await self._attempt([job], attempt)
+            job.horoscope = self._of_the_day.get(job.wish)
+        if waiting := [job for job in jobs if not job.horoscope]:
+            await self._attempt(waiting)
         for job in waiting:
-            if job.horoscope and job.horoscope.finished and job.request.seed is None:
-                self._of_the_day[job.wish(0)] = job.horoscope
+            while not job.horoscope and job.failures < ATTEMPTS:
+                await self._attempt([job])
+        for job, wish in zip(jobs, asked, strict=True):
+            if job.horoscope and job.horoscope.finished and wish.seed is None:
+                self._of_the_day[wish] = job.horoscope
                 if len(self._of_the_day) > REMEMBERED_TEXTS:
                     self._of_the_day.popitem(last=False)
 
-    async def _attempt(self, jobs: list[_Job], attempt: int) -> None:
+    async def _attempt(self, jobs: list[_Job]) -> None:
         loop = asyncio.get_running_loop()
         # Wishes that are equal (the horoscope of the day) are one wish of several people; a
         # person's stop ends only a text that nobody else waits for.
         askers: dict[Wish, list[_Job]] = {}
         for job in jobs:
-            askers.setdefault(job.wish(attempt), []).append(job)
+            askers.setdefault(job.wish, []).append(job)
         wishes = list(askers)
 
         def on_sentence(index: int, text: str) -> bool:
@@ -157,19 +158,17 @@ class Worker:
                 self._thread, partial(self._writer.write, wishes, on_sentence)
             )
         except Exception as error:  # whatever a model raises, the worker lives on
-            logger.warning(
-                "%d request(s) failed in attempt %d: %s: %s",
-                *(len(jobs), attempt + 1, type(error).__name__, error),
-            )
-            for job in jobs:
-                job.error = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("a batch of %d failed: %s", len(jobs), reason)
+            if len(jobs) == 1:  # of several, nobody knows whose fault it was
+                jobs[0].fail(reason)
             return
         for wish, horoscope in zip(wishes, horoscopes, strict=True):
             for job in askers[wish]:
                 if horoscope.text:
                     job.horoscope = horoscope
                 else:
-                    job.error = "the model wrote nothing that may be shown"
+                    job.fail("the model wrote nothing that may be shown")
 
     def _is_stopped(self, request: HoroscopeRequest) -> bool:
         address = request.address
@@ -184,7 +183,11 @@ class Worker:
         self._publishing.add(publishing)  # the event loop keeps only weak references
         publishing.add_done_callback(self._publishing.discard)
 
-    async def _answer(self, job: _Job, horoscope: Horoscope) -> None:
+    async def _reply(self, job: _Job) -> None:
+        horoscope = job.horoscope
+        if horoscope is None:
+            await self._apologise(job.delivery, ErrorCode.GENERATION_FAILED, job.error)
+            return
         waited = datetime.now(UTC) - job.request.created_at
         generated = time.monotonic() - job.begun
         queued = max(0.0, waited.total_seconds() - generated)
