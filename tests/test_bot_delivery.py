@@ -18,7 +18,7 @@ from scripted_telegram import Answer, ScriptedTelegram, failure, keyboard_of, re
 from test_bot_conversation import Held
 from test_worker import Choking, Quill
 
-from horoscope.bot import application, outbox, preview, texts
+from horoscope.bot import application, preview, texts
 from horoscope.messaging.broker import BrokerUnavailableError
 from horoscope.messaging.local import LocalBroker
 from horoscope.messaging.messages import ErrorCode, HoroscopeReply, HoroscopeRequest, Message
@@ -246,7 +246,7 @@ async def test_429_delays_its_chat_and_no_other(product: Product) -> None:
 async def test_an_answer_survives_a_telegram_that_is_away(
     product: Product, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(outbox, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("horoscope.patience.FIRST_PAUSE_S", 0.01)
     script(
         product.telegram,
         "sendMessage",
@@ -306,7 +306,7 @@ async def test_while_the_broker_is_away_the_bot_says_so_once_and_answers_later(
     product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = asyncio.Event()
-    monkeypatch.setattr("horoscope.bot.polling.FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("horoscope.patience.FIRST_PAUSE_S", 0.05)
 
     class Absent(LocalBroker):
         async def publish(self, message: Message) -> None:

@@ -137,7 +137,7 @@ def test_what_can_heal_is_tried_again_with_growing_pauses() -> None:
     assert len(times) == 13
     pauses = [b - a for a, b in pairwise(times)]
     assert all(b >= a - 0.01 for a, b in pairwise(pauses))
-    assert max(pauses) < 31
+    assert max(pauses) < 11
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from horoscope.settings import Settings
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("horoscope.patience.FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(polling_module, "STRAGGLER_PAUSE_S", 0.02)
     monkeypatch.setattr(polling_module, "STOP_S", 0.5)
     monkeypatch.setattr(updates_module, "PAUSE_S", 0.01)

@@ -12,7 +12,6 @@ from aiogram.types import Message
 from scripted_telegram import TOKEN, Answer, ScriptedTelegram, failure
 
 from horoscope.bot import updates as updates_module
-from horoscope.bot import webhook as webhook_module
 from horoscope.bot.telegram import connect
 from horoscope.bot.updates import Updates
 from horoscope.bot.webhook import SECRET_HEADER, Webhook, secret_of
@@ -203,7 +202,7 @@ async def test_an_address_that_telegram_does_not_like_is_one_clear_line() -> Non
 async def test_the_webhook_is_set_once_telegram_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webhook_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("horoscope.patience.FIRST_PAUSE_S", 0.01)
     async with ScriptedTelegram() as telegram:
         troubles = [failure(502, "Bad Gateway"), failure(500, "Internal Server Error")]
 

@@ -320,7 +320,7 @@ class Flaky(LocalBroker):
 
 
 async def test_a_reply_waits_for_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("horoscope.messaging.patience.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("horoscope.patience.FIRST_PAUSE_S", 0.01)
     broker = Flaky()
     await broker.start()
     await broker.publish(request(1))

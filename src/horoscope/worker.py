@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from horoscope.generation.draft import Horoscope, Wish
-from horoscope.messaging.broker import Broker, Delivery
+from horoscope.messaging.broker import Broker, Delivery, batches
 from horoscope.messaging.messages import (
     ErrorCode,
     HoroscopePart,
@@ -21,7 +21,7 @@ from horoscope.messaging.messages import (
     StopRequest,
     Timings,
 )
-from horoscope.messaging.patience import batches, insist
+from horoscope.patience import insist
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from aiogram.exceptions import TelegramBadRequest
@@ -16,17 +14,14 @@ from horoscope.bot.outbox import REFUSALS, Chat, Outbox
 from horoscope.bot.preview import Preview
 from horoscope.bot.store import Store, StoreUnavailableError
 from horoscope.bot.voice import NO_PREVIEW, message_to
-from horoscope.messaging.broker import Broker
+from horoscope.messaging.broker import Broker, batches
 from horoscope.messaging.broker import Delivery as Parcel
 from horoscope.messaging.messages import ErrorCode, HoroscopeReply
-from horoscope.messaging.patience import batches, insist
-
-T = TypeVar("T")
+from horoscope.patience import insist
 
 BATCH = 100
 # Answers on their way at a time; those to chats that Telegram lets wait are among them.
 MOST = 2000
-STORE_PAUSE_S = 1.0
 INLINE_CACHE_S = 3600
 APOLOGY_GAP_S = 60
 DESCRIPTION = 120  # characters under the title of an inline result
@@ -92,7 +87,7 @@ class Delivery:
         # comes twice is seen once. What remains: killed after Telegram took the answer and before
         # it is noted, the bot answers once more.
         async with self._outbox.chat(request.address.chat_id) as chat:
-            progress = await _insist_on_store(lambda: self._store.progress(request.id))
+            progress = await insist(lambda: self._store.progress(request.id))
             if progress.answered:
                 return
             if not await self._is_one_of_many(reply):
@@ -107,9 +102,7 @@ class Delivery:
         chat_id = reply.request.address.chat_id
         if reply.error is not ErrorCode.EXPIRED or chat_id > 0:
             return False
-        first = await _insist_on_store(
-            lambda: self._store.first_time("missed", chat_id, APOLOGY_GAP_S)
-        )
+        first = await insist(lambda: self._store.first_time("missed", chat_id, APOLOGY_GAP_S))
         return not first
 
     async def _put(self, chat: Chat, reply: HoroscopeReply, placeholder: int | None) -> None:
@@ -169,12 +162,3 @@ class Delivery:
                 ],
             )
         )
-
-
-async def _insist_on_store(step: Callable[[], Awaitable[T]]) -> T:
-    while True:
-        try:
-            return await step()
-        except StoreUnavailableError as error:
-            logger.warning("%s Trying again.", error)
-            await asyncio.sleep(STORE_PAUSE_S)

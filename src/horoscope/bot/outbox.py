@@ -18,6 +18,7 @@ from aiogram.methods import TelegramMethod
 
 from horoscope.bot.pacing import GROUP_WINDOW_S, MESSAGE_GAP_S, ChatPace, Turns
 from horoscope.bot.telegram import FAILURES, in_one_line, was_accepted
+from horoscope.patience import pauses
 
 R = TypeVar("R")
 
@@ -27,8 +28,6 @@ REFUSALS = (TelegramBadRequest, TelegramForbiddenError, TelegramEntityTooLarge)
 CALL_TIMEOUT_S = 30
 COURTESY_TIMEOUT_S = 10
 NICETY_TIMEOUT_S = 3
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class Outbox:
 
     async def insist(self, lane: _Lane, method: TelegramMethod[R]) -> R | None:
         """Call until Telegram has taken it; Chat.send is the way here."""
-        pause = FIRST_PAUSE_S
+        pause = pauses()
         while True:
             await asyncio.sleep(lane.pace.wait_s)
             try:
@@ -133,8 +132,7 @@ class Outbox:
                 if was_accepted(error):
                     return None
                 self._note_trouble(error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
+                await asyncio.sleep(next(pause))
 
     def _note_trouble(self, error: Exception) -> None:
         if not self._in_trouble:

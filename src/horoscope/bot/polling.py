@@ -19,13 +19,12 @@ from horoscope.bot.telegram import (
     in_one_line,
     wrong_token,
 )
-from horoscope.bot.updates import UNAVAILABLE, Updates
+from horoscope.bot.updates import Updates
+from horoscope.patience import insist, pauses
 
 LONG_POLL_S = 25
 # With an update unfinished, Telegram repeats it at once instead of waiting for news.
 STRAGGLER_PAUSE_S = 0.3
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
 STOP_S = 5.0
 
 logger = logging.getLogger(__name__)
@@ -73,23 +72,13 @@ class Polling:
         # Not the largest number: after a quiet week Telegram begins anew anywhere.
         self._next = number + 1
         self._seen.add(number)
-        task = asyncio.create_task(self._handle(raw))
+        task = asyncio.create_task(insist(lambda: self._updates.handle(raw)))
         self._unfinished[number] = task
         task.add_done_callback(lambda _: self._unfinished.pop(number))
 
-    async def _handle(self, raw: dict[str, Any]) -> None:
-        pause = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._updates.handle(raw)
-            except UNAVAILABLE as error:
-                logger.warning("update %s waits: %s", raw["update_id"], error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-
     async def _get(self) -> list[dict[str, Any]]:
         """The next updates, oldest first; waits for them, and for Telegram."""
-        pause = FIRST_PAUSE_S
+        pause = pauses()
         while True:
             offset = self._offset
             call = GetRawUpdates(offset=offset, timeout=LONG_POLL_S, limit=100)
@@ -102,8 +91,7 @@ class Polling:
                 await asyncio.sleep(error.retry_after)
             except FAILURES as error:
                 self._note_trouble(error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
+                await asyncio.sleep(next(pause))
             else:
                 if self._trouble:
                     logger.warning("Telegram gives updates again.")

@@ -10,9 +10,8 @@ from horoscope.bot import texts
 from horoscope.bot.outbox import Outbox
 from horoscope.bot.store import Store, StoreUnavailableError
 from horoscope.bot.voice import message_to
-from horoscope.messaging.broker import Broker
+from horoscope.messaging.broker import Broker, batches
 from horoscope.messaging.messages import HoroscopePart, HoroscopeRequest
-from horoscope.messaging.patience import batches
 
 # A text that is there by then is not worth the calls.
 PATIENCE_S = 0.3

@@ -26,11 +26,10 @@ from horoscope.bot.updates import Updates
 from horoscope.bot.voice import Voice
 from horoscope.bot.webhook import Webhook
 from horoscope.messaging.broker import Broker
+from horoscope.patience import pauses
 from horoscope.settings import Settings
 
 STOP_S = 10.0
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -57,21 +56,7 @@ async def introduce(bot: Bot, settings: Settings) -> User:
 
     Raises InputError for a token that Telegram does not know.
     """
-    pause = FIRST_PAUSE_S
-    while True:
-        try:
-            me = await bot.get_me()
-            break
-        except WRONG_TOKEN:
-            raise wrong_token() from None
-        except FAILURES as error:
-            if pause == FIRST_PAUSE_S:
-                logger.warning(
-                    "Telegram does not answer at %s: %s. Trying again until it does.",
-                    *(settings.telegram_api_url, in_one_line(error, bot)),
-                )
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+    me = await _meet(bot, settings.telegram_api_url)
     try:
         await bot.set_my_commands(
             [BotCommand(command=name, description=text) for name, text in texts.COMMANDS.items()]
@@ -79,6 +64,22 @@ async def introduce(bot: Bot, settings: Settings) -> User:
     except FAILURES as error:
         logger.warning("The list of commands is not set: %s", in_one_line(error, bot))
     return me
+
+
+async def _meet(bot: Bot, url: str) -> User:
+    pause = pauses()
+    said = False
+    while True:
+        try:
+            return await bot.get_me()
+        except WRONG_TOKEN:
+            raise wrong_token() from None
+        except FAILURES as error:
+            if not said:
+                why = in_one_line(error, bot)
+                logger.warning("Telegram does not answer at %s: %s. Trying again.", url, why)
+            said = True
+            await asyncio.sleep(next(pause))
 
 
 async def run_in_order(stages: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -7,15 +7,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from horoscope.errors import HoroscopeError
 from horoscope.messaging.messages import HoroscopeRequest
+from horoscope.patience import UnavailableError
 from horoscope.zodiac import Sign
 
 # Telegram forgets an update that nobody took after a day; so long it may come again.
 KEEP_REQUESTS_S = 86_400 + 3600
 
 
-class StoreUnavailableError(HoroscopeError):
+class StoreUnavailableError(UnavailableError):
     """Nothing can be remembered or recalled now."""
 
 

@@ -10,11 +10,7 @@ from aiogram.types import Update
 from aiogram.types.update import UpdateTypeLookupError
 from pydantic import ValidationError
 
-from horoscope.bot.store import StoreUnavailableError
-from horoscope.messaging.broker import BrokerUnavailableError
-
-UNAVAILABLE = (BrokerUnavailableError, StoreUnavailableError)
-"""What heals by itself; the update must not be acknowledged before it has."""
+from horoscope.patience import UnavailableError
 
 ATTEMPTS = 3
 PAUSE_S = 0.5
@@ -32,7 +28,7 @@ class Updates:
     async def handle(self, raw: dict[str, Any]) -> None:
         """Return once the update is durably dealt with, or nothing can be done with it.
 
-        Raises one of UNAVAILABLE if it should be tried later.
+        Raises UnavailableError if it must be tried later.
         """
         number = raw.get("update_id")
         try:
@@ -46,7 +42,7 @@ class Updates:
             try:
                 await self._dispatcher.feed_update(self._bot, update)
                 return
-            except UNAVAILABLE:
+            except UnavailableError:
                 raise
             except Exception as error:  # a fault of ours must not stop the other updates
                 # Neither the message of the error nor a line of it: it may quote a person.

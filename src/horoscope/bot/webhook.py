@@ -13,15 +13,14 @@ from aiogram.exceptions import TelegramBadRequest
 from aiohttp import web
 
 from horoscope.bot.telegram import FAILURES, UPDATE_KINDS, WRONG_TOKEN, in_one_line, wrong_token
-from horoscope.bot.updates import UNAVAILABLE, Updates
+from horoscope.bot.updates import Updates
 from horoscope.errors import HoroscopeError, InputError
+from horoscope.patience import UnavailableError, pauses
 from horoscope.settings import Settings
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 LARGEST_UPDATE = 1_000_000  # bytes; Telegram's are a few kilobytes
 STOP_S = 5.0
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +64,7 @@ class Webhook:
 
     async def _register(self) -> None:
         """Tell Telegram where to call. Raises InputError if it does not like the address."""
-        pause = FIRST_PAUSE_S
-        while True:
+        for pause in pauses():
             try:
                 await self._bot.set_webhook(
                     self._settings.webhook_url or "",
@@ -83,7 +81,6 @@ class Webhook:
             except FAILURES as error:
                 logger.warning("The webhook is not set yet: %s", in_one_line(error, self._bot))
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _receive(self, request: web.Request) -> web.Response:
         shown = request.headers.get(SECRET_HEADER, "").encode()
@@ -96,7 +93,7 @@ class Webhook:
             return web.Response(status=400)
         try:
             await self._handle_once(number, raw)
-        except UNAVAILABLE as error:
+        except UnavailableError as error:
             logger.warning("update %d was not taken: %s", number, error)
             return web.Response(status=503)
         return web.Response()

@@ -1,17 +1,17 @@
 """The mediator between bot and generator, as both see it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from horoscope.errors import HoroscopeError
 from horoscope.messaging.messages import Message
+from horoscope.patience import UnavailableError, insist
 
 M = TypeVar("M", bound=Message)
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
-class BrokerUnavailableError(HoroscopeError):
+class BrokerUnavailableError(UnavailableError):
     """The broker cannot do it now; what was to be published is not durable."""
 
 
@@ -41,6 +41,12 @@ class Subscription(Protocol[M_co]):
 
     async def close(self) -> None:
         """Hand back what is not done, for others or for a later subscription of ours."""
+
+
+async def batches(subscription: Subscription[M]) -> AsyncIterator[Sequence[Delivery[M]]]:
+    """Batch after batch for ever, however often the broker is away meanwhile."""
+    while True:
+        yield await insist(subscription.take)
 
 
 @dataclass(frozen=True)
