@@ -13,6 +13,7 @@ run: .venv/service.stamp
 
 ## make test: set up everything (torch included), then lint, types and all tests
 test: check
+	@tests/install_servers.sh
 	$(BIN)/python -m pytest
 
 check: .venv/develop.stamp
