@@ -30,9 +30,7 @@ def load_examples(directory: Path, split: str) -> list[Example]:
     """
     path = directory / f"{split}.jsonl"
     if not path.is_file():
-        raise InputError(
-            f"{directory} has no {path.name}: make it with `horoscope data prepare`."
-        )
+        raise InputError(f"{directory} has no {path.name}: make it with `horoscope data prepare`.")
     examples = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:

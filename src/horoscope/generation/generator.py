@@ -1,0 +1,154 @@
+"""HoroscopeGenerator: wishes in, horoscopes out, a batch at a time."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from horoscope.errors import HoroscopeError, InputError
+from horoscope.generation.description import TOKENIZER_FILE, load_description
+from horoscope.generation.draft import Draft, Horoscope, Wish
+from horoscope.generation.engine import Engine
+from horoscope.generation.guard import Guard
+from horoscope.generation.sampling import draw
+from horoscope.zodiac import Sign, Topic
+
+EMBEDDED_MODEL = Path(__file__).parent.parent / "models" / "embedded"
+
+
+class GenerationError(HoroscopeError):
+    """The model wrote nothing that the guard would let pass."""
+
+
+class HoroscopeGenerator:
+    """A model that writes horoscopes. Calls block, and one goes at a time: use a thread.
+
+    Raises InputError if the model directory cannot be used.
+    """
+
+    def __init__(self, model: Path | str | None = None) -> None:
+        directory = Path(model) if model else EMBEDDED_MODEL
+        self._description = load_description(directory)
+        self._engine = Engine(directory, self._description)
+        self._guard = Guard()
+        self._tokenizer = load_tokenizer(directory)
+        self._prompts = {
+            (sign, topic): self._prompt_ids(sign, topic) for sign in Sign for topic in Topic
+        }
+        self._prompt_width = max(map(len, self._prompts.values()))
+        special = self._tokenizer.get_added_tokens_decoder().items()
+        self._banned = [
+            token for token, t in special if t.special and token != self._description.end_id
+        ]
+        self.refusals: Counter[str] = Counter()
+        """How often the guard refused a sentence, by reason."""
+
+    @property
+    def name(self) -> str:
+        """What the model calls itself."""
+        return self._description.name
+
+    def write(
+        self, wishes: Sequence[Wish], on_sentence: Callable[[int, str], bool] | None = None
+    ) -> list[Horoscope]:
+        """Write all `wishes` in one batch; the horoscopes in the same order.
+
+        `on_sentence(index, text)` hears of each sentence that will stand, with the text so far,
+        in the calling thread; False from it ends that text there.
+        """
+        horoscopes: list[Horoscope] = [Horoscope(None, 0)] * len(wishes)
+        for draft in self._drafts(wishes):
+            if draft.done:
+                horoscopes[draft.index] = draft.horoscope
+            elif on_sentence and not on_sentence(draft.index, draft.text):
+                draft.stop()
+        return horoscopes
+
+    def stream(self, wish: Wish) -> Iterator[str]:
+        """The text of one wish, sentence by sentence, as it is written. Raises GenerationError."""
+        shown = 0
+        for draft in self._drafts([wish]):
+            if draft.failed:
+                raise GenerationError("The model found no words; try another seed.")
+            for sentence in draft.sentences[shown:]:
+                yield sentence if shown == 0 else " " + sentence
+                shown += 1
+
+    def _drafts(self, wishes: Sequence[Wish]) -> Iterator[Draft]:
+        """Each draft whenever a sentence of it stands, and once more when it is done."""
+        model = self._description
+        active = [
+            Draft(i, wish, self._prompts[wish.sign, wish.topic], model)
+            for i, wish in enumerate(wishes)
+        ]
+        if not active:
+            return
+        logits = self._engine.start([draft.prompt for draft in active], self._prompt_width)
+        while True:
+            tokens = np.zeros(len(active), np.int64)
+            self._mask_forbidden(logits, active)
+            rows = list(range(len(active)))
+            while rows:
+                uniforms = np.array([active[row].uniform() for row in rows])
+                chosen = draw(logits, uniforms, model.temperature, model.min_p)
+                refused = []
+                for row, token in zip(rows, chosen, strict=True):
+                    draft = active[row]
+                    forget = draft.take(int(token), self._decode, self._refusal(draft))
+                    tokens[row] = token
+                    if forget is not None:
+                        self._engine.forget(row, forget)
+                        if not draft.done:
+                            refused.append(row)
+                    if draft.done or (draft.at_boundary and draft.sentences and forget is None):
+                        yield draft
+                rows = refused
+                if rows:
+                    logits = np.stack([active[row].boundary for row in rows])
+            kept = np.array([r for r, draft in enumerate(active) if not draft.done], np.int32)
+            active = [active[row] for row in kept]
+            if not active:
+                return
+            self._engine.keep(kept)
+            positions = np.array([draft.position for draft in active])
+            logits = self._engine.step(tokens[kept], positions)
+
+    def _mask_forbidden(self, logits: NDArray[np.float32], active: list[Draft]) -> None:
+        """Make what may not come next impossible, and note the logits where sentences begin."""
+        logits[:, self._banned] = -np.inf
+        for row, draft in enumerate(active):
+            if not draft.may_end:
+                logits[row, self._description.end_id] = -np.inf
+            if draft.at_boundary:
+                draft.boundary = logits[row].copy()
+
+    def _refusal(self, draft: Draft) -> Callable[[str], str | None]:
+        def refuse(sentence: str) -> str | None:
+            reason = self._guard.refuse(sentence, draft.sentences, draft.wish.sign)
+            if reason:
+                self.refusals[reason] += 1
+            return reason
+
+        return refuse
+
+    def _decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=False)
+
+    def _prompt_ids(self, sign: Sign, topic: Topic) -> list[int]:
+        text = self._description.prompt(sign, topic)
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return [*self._description.begin_ids, *ids]
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """Read `tokenizer.json`. Raises InputError if it is missing or damaged."""
+    path = directory / TOKENIZER_FILE
+    if not path.is_file():
+        raise InputError(f"{path} is missing; copy the model again.")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        raise InputError(f"{path} is damaged ({error}); copy the model again.") from None

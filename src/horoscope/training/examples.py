@@ -1,0 +1,80 @@
+"""From texts to padded batches of token ids."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from horoscope.dataset import Example
+from horoscope.generation.description import ModelDescription
+
+IGNORED = -100  # torch's index for positions that do not count in the loss
+
+
+@dataclass(frozen=True)
+class TokenizedExample:
+    """A prompt and a text in one list of ids, end mark included."""
+
+    ids: list[int]
+    prompt_length: int
+    characters: int
+    """Characters of the text, for bits per character."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors [batch, length]; labels are IGNORED for prompt and padding."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor
+
+
+def tokenize(
+    examples: Sequence[Example], tokenizer: Tokenizer, model: ModelDescription, longest: int
+) -> list[TokenizedExample]:
+    """Each example as ids, cut to `longest` tokens."""
+    texts = tokenizer.encode_batch([e.text for e in examples], add_special_tokens=False)
+    tokenized = []
+    for example, text in zip(examples, texts, strict=True):
+        asked = model.prompt(example.sign, example.topic)
+        prompt = [*model.begin_ids, *tokenizer.encode(asked, add_special_tokens=False).ids]
+        ids = [*prompt, *text.ids, model.end_id][:longest]
+        tokenized.append(TokenizedExample(ids, len(prompt), len(example.text)))
+    return tokenized
+
+
+def order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one epoch, as indices: a function of its arguments alone, so a resumed run
+    sees what an uninterrupted one would. Texts of like length stand together to save padding."""
+    random = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    shuffled = torch.randperm(len(lengths), generator=random).tolist()
+    batches: list[list[int]] = []
+    for start in range(0, len(shuffled), 32 * batch_size):
+        pool = sorted(shuffled[start : start + 32 * batch_size], key=lengths.__getitem__)
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=random).tolist()]
+
+
+def collate(examples: Sequence[TokenizedExample], device: torch.device | str = "cpu") -> Batch:
+    """Pad on the right to the longest of the batch."""
+    length = max((len(e.ids) for e in examples), default=1)
+    ids = torch.zeros(len(examples), length, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for row, example in enumerate(examples):
+        n = len(example.ids)
+        ids[row, :n] = torch.tensor(example.ids)
+        mask[row, :n] = 1
+        labels[row, example.prompt_length : n] = ids[row, example.prompt_length : n]
+    return Batch(ids.to(device), mask.to(device), labels.to(device))
+
+
+def in_batches(
+    examples: Sequence[TokenizedExample], batch_size: int
+) -> Iterator[Sequence[TokenizedExample]]:
+    """Consecutive batches, sorted by length, for scoring."""
+    ordered = sorted(examples, key=lambda e: len(e.ids))
+    for start in range(0, len(ordered), batch_size):
+        yield ordered[start : start + batch_size]

@@ -1,0 +1,157 @@
+"""From a Hugging Face model directory to the int8 CPU engine that serves it."""
+
+import contextlib
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset13 as ops
+from openvino._offline_transformations import apply_make_stateful_transformation
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from horoscope.generation.description import TOKENIZER_FILE, EngineFile, load_description
+from horoscope.generation.engine import ENGINE_FILE
+from horoscope.training.models import load_pretrained
+
+INPUTS = ["input_ids", "attention_mask", "position_ids"]
+
+
+def export(directory: Path, output: Path) -> None:
+    """Write engine, tokenizer and description of the model in `directory` to `output`.
+
+    Raises InputError if the directory is no model that `horoscope train` made.
+    """
+    description = load_description(directory)
+    model, tokenizer = load_pretrained(str(directory))
+    output.mkdir(parents=True, exist_ok=True)
+    engine = compress(convert(model))
+    beside = output / f"part-{ENGINE_FILE}"
+    ov.save_model(engine, beside, compress_to_fp16=False)
+    written = []
+    for part in (beside, beside.with_suffix(".bin")):
+        path = output / part.name.removeprefix("part-")
+        os.replace(part, path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        written.append(EngineFile(name=path.name, bytes=path.stat().st_size, sha256=digest))
+    tokenizer.backend_tokenizer.save(str(output / TOKENIZER_FILE))
+    description.model_copy(update={"engine": written}).save(output)
+
+
+class _Step(torch.nn.Module):
+    """The model as one function of tensors: tokens and cache in, last logits and cache out."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        position_ids: torch.Tensor,
+        *past: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        cache = DynamicCache()
+        for keys, values in zip(past[::2], past[1::2], strict=True):
+            layer: Any = DynamicLayer()
+            layer.keys, layer.values = keys, values
+            layer.dtype, layer.device, layer.is_initialized = keys.dtype, keys.device, True
+            cache.layers.append(layer)
+        # The mask is made here, as the library's own way to make one cannot be traced.
+        queries, length = input_ids.shape[1], attention_mask.shape[1]
+        earlier = torch.arange(length)[None] <= torch.arange(length - queries, length)[:, None]
+        seen = earlier[None, None] & (attention_mask[:, None, None, :] != 0)
+        mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)
+        made = self.model(
+            input_ids=input_ids,
+            attention_mask=mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        present = [t for layer in made.past_key_values.layers for t in (layer.keys, layer.values)]
+        return (made.logits[:, -1], *present)
+
+
+def convert(model: Any) -> ov.Model:
+    """An OpenVINO model that keeps its attention cache as state.
+
+    Inputs: tokens, mask of all positions so far, positions, and `beam_idx`, the rows of the batch
+    to go on with; output: logits [batch, vocabulary] of the next token.
+    """
+    config = model.config.get_text_config()
+    layers = config.num_hidden_layers
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    cache = [torch.zeros(2, heads, 3, width) for _ in range(2 * layers)]
+    example = (
+        torch.ones(2, 2, dtype=torch.long),
+        torch.ones(2, 5, dtype=torch.long),
+        torch.tensor([[3, 4], [3, 4]]),
+        *cache,
+    )
+    with torch.no_grad(), _quiet():
+        converted = ov.convert_model(_Step(model.eval().float()), example_input=example)
+    past = [f"past.{i}" for i in range(2 * layers)]
+    present = [f"present.{i}" for i in range(2 * layers)]
+    for port, name in zip(converted.inputs, [*INPUTS, *past], strict=True):
+        port.get_tensor().set_names({name})
+        is_cache = name not in INPUTS
+        port.node.set_partial_shape(
+            ov.PartialShape([-1, heads, -1, width] if is_cache else [-1, -1])
+        )
+    for port, name in zip(converted.outputs, ["logits", *present], strict=True):
+        port.get_tensor().set_names({name})
+    converted.validate_nodes_and_infer_types()
+    _keep_rows(converted, past)
+    apply_make_stateful_transformation(converted, dict(zip(past, present, strict=True)))
+    _begin_empty(converted, heads, width)
+    return converted
+
+
+def compress(model: ov.Model) -> ov.Model:
+    """Weights as 8-bit integers with a scale for each channel."""
+    import nncf
+
+    with _quiet():
+        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+
+
+def _keep_rows(model: ov.Model, past: list[str]) -> None:
+    """Let the caller choose, at each step, which rows of the cache go on (OpenVINO's own shape
+    for beam search, which its CPU plugin turns into an index instead of a copy)."""
+    rows = ops.parameter(ov.PartialShape([-1]), dtype=np.int32, name="beam_idx")
+    rows.output(0).get_tensor().set_names({"beam_idx"})
+    model.add_parameters([rows])
+    for name in past:
+        port = model.input(name)
+        consumers = port.get_target_inputs()
+        kept = ops.gather(port, rows, ops.constant(0))
+        for consumer in consumers:
+            consumer.replace_source_output(kept.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _begin_empty(model: ov.Model, heads: int, width: int) -> None:
+    """Give the state its first shape: the batch of the tokens, and no positions yet."""
+    batch = ops.gather(ops.shape_of(model.input("input_ids")), ops.constant([0]), ops.constant(0))
+    rest = ops.constant(np.array([heads, 0, width], dtype=np.int64))
+    for node in model.get_ops():
+        if node.get_type_name() == "ReadValue":
+            shape = ops.concat([batch, rest], 0)
+            node.set_arguments([ops.broadcast(ops.constant(np.float32(0)), shape)])
+    model.validate_nodes_and_infer_types()
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Silence the libraries' tables and warnings; what fails still raises."""
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield

@@ -1,0 +1,20 @@
+"""`horoscope export`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), help="Default: into MODEL itself.")
+def export(model: Path, output: Path | None) -> None:
+    """Make the int8 CPU engine of MODEL, a directory made by `horoscope train`.
+
+    OUTPUT then has all that `horoscope generate --model OUTPUT` and the bot need; neither needs
+    torch.
+    """
+    from horoscope.training.export import export as run  # torch takes seconds to import
+
+    run(model, output or model)
+    click.echo(f"Try it: horoscope generate лев --model {output or model}")

@@ -1,0 +1,127 @@
+"""Where a model to train comes from: the Hugging Face hub, a directory, or a fresh start."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
+
+from horoscope.errors import HoroscopeError, InputError
+
+BEGIN, END, PAD = "<s>", "</s>", "<pad>"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A GPT-2 shape trained from scratch, with a tokenizer of its own texts."""
+
+    width: int
+    layers: int
+    heads: int
+    vocabulary: int
+
+
+PRESETS = {
+    "tiny": Preset(width=256, layers=6, heads=4, vocabulary=6144),
+    "small": Preset(width=512, layers=8, heads=8, vocabulary=8192),
+}
+LONGEST = 512  # tokens; horoscopes have about 100
+
+
+def fresh_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of the texts; most of their words become one token."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, BEGIN, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=PAD
+    )
+
+
+def fresh_model(preset: Preset, vocabulary: int, dropout: float) -> GPT2LMHeadModel:
+    """A GPT-2 with random weights (from torch's global random numbers)."""
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=vocabulary,
+            n_positions=LONGEST,
+            n_embd=preset.width,
+            n_layer=preset.layers,
+            n_head=preset.heads,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=dropout,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+    )
+
+
+def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
+    """Model (float32) and tokenizer from a directory or the hub.
+
+    Raises InputError if `source` is neither, or is not complete.
+    """
+    directory = Path(source)
+    if directory.exists():
+        _check_directory(directory)
+    elif source.startswith((".", "/", "~")) or source.count("/") > 1:
+        raise InputError(f"There is no model directory {source}.")
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        if directory.exists():
+            raise InputError(f"The model in {source} cannot be read: {reason}") from None
+        raise HoroscopeError(
+            f"The model {source} cannot be fetched from the Hugging Face hub ({reason}); "
+            "check the name and the network, or give a directory."
+        ) from None
+    if not tokenizer.is_fast:
+        raise InputError(f"The tokenizer of {source} has no fast (tokenizer.json) form.")
+    return model, tokenizer
+
+
+def begin_and_end(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+    """The ids before a prompt and the id after a text. Raises InputError without an end mark."""
+    if tokenizer.eos_token_id is None:
+        raise InputError("The tokenizer has no end mark (eos_token), so texts would never end.")
+    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return begin, int(tokenizer.eos_token_id)
+
+
+def with_lora(model: Any, rank: int) -> Any:
+    """`model` frozen, with low-rank adapters (LoRA, arXiv:2106.09685) on every linear layer."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, config)
+
+
+def _check_directory(directory: Path) -> None:
+    if not (directory / "config.json").is_file():
+        raise InputError(f"{directory} has no config.json: it is no Hugging Face model directory.")
+    if not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
+        raise InputError(f"{directory} has no weights (*.safetensors); is it half a download?")
+    names = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt")
+    if not any((directory / name).is_file() for name in names):
+        raise InputError(f"{directory} has no tokenizer (tokenizer.json or vocab.json).")

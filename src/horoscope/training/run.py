@@ -1,0 +1,216 @@
+"""One training run: options and texts in, a model directory out."""
+
+import hashlib
+import json
+import platform
+import shlex
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from accelerate import PartialState
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging
+
+from horoscope.dataset import Example, load_examples
+from horoscope.errors import HoroscopeError, InputError
+from horoscope.generation.description import DESCRIPTION_FILE, ModelDescription
+from horoscope.training.card import write_card
+from horoscope.training.examples import tokenize
+from horoscope.training.models import (
+    LONGEST,
+    PRESETS,
+    begin_and_end,
+    fresh_model,
+    fresh_tokenizer,
+    load_pretrained,
+    with_lora,
+)
+from horoscope.training.trainer import CHECKPOINT_FILE, Plan, Progressed
+from horoscope.training.trainer import train as run_trainer
+
+STATE_DIRECTORY = "training-state"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `horoscope train`, as they are named there."""
+
+    data: tuple[Path, ...]
+    output: Path
+    source: str | None = None
+    preset: str | None = None
+    tokenizer_data: tuple[Path, ...] = ()
+    name: str | None = None
+    epochs: float = 3.0
+    steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    warmup: float = 0.05
+    weight_decay: float = 0.1
+    dropout: float = 0.1
+    lora: int | None = None
+    seed: int = 0
+    evaluate_every: int | None = None
+    checkpoint_minutes: float = 5.0
+    resume: bool = False
+
+
+def run(options: Options) -> None:
+    """Train as the options say and write the model directory, `model.json` last.
+
+    Raises InputError for options or texts that cannot be used, InterruptedTraining on Ctrl-C.
+    """
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    state = _prepare_output(options)
+    training = [e for directory in options.data for e in load_examples(directory, "train")]
+    validation = [e for directory in options.data for e in load_examples(directory, "validation")]
+    if not training or not validation:
+        raise InputError("There are no texts to train on, or none to validate with.")
+    torch.manual_seed(options.seed)
+    model, tokenizer = _start(options, training)
+    begin, end = begin_and_end(tokenizer)
+    lengths = [len(example.text) for example in training]
+    description = ModelDescription(
+        name=options.name or options.output.resolve().name,
+        begin_ids=begin,
+        end_id=end,
+        shortest=int(np.percentile(lengths, 5)),
+        longest=int(np.percentile(lengths, 95)),
+    )
+    backend = tokenizer.backend_tokenizer
+    longest = min(LONGEST, getattr(model.config, "max_position_embeddings", LONGEST))
+    steps = options.steps or max(1, round(options.epochs * len(training) / options.batch_size))
+    plan = Plan(
+        steps=steps,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate or (1e-3 if options.preset else 1e-4),
+        warmup=options.warmup,
+        weight_decay=options.weight_decay,
+        seed=options.seed,
+        evaluate_every=options.evaluate_every
+        or max(1, min(steps, len(training) // options.batch_size // 2)),
+        fingerprint=_fingerprint(options, backend.to_str(), model),
+    )
+    progressed = run_trainer(
+        model,
+        plan,
+        tokenize(training, backend, description, longest),
+        tokenize(validation, backend, description, longest),
+        state,
+        60 * options.checkpoint_minutes,
+    )
+    if PartialState().is_main_process:
+        if options.lora:
+            model = model.merge_and_unload()
+        _save(options, model, tokenizer, description, plan, progressed)
+        shutil.rmtree(state)
+        click.echo(f"Saved {options.output}; next: horoscope export {options.output}")
+
+
+def _prepare_output(options: Options) -> Path:
+    """The directory for the run's state. Raises InputError if that would spoil something."""
+    if (options.source is None) == (options.preset is None):
+        raise InputError("Say where the model comes from: either --model or --preset.")
+    if options.lora and options.preset:
+        raise InputError("--lora adapts a trained model: use it with --model.")
+    if (options.output / DESCRIPTION_FILE).exists():
+        raise InputError(f"{options.output} holds a finished model; choose another --output.")
+    state = options.output / STATE_DIRECTORY
+    if (state / CHECKPOINT_FILE).exists() and not options.resume:
+        raise InputError(
+            f"{options.output} holds an interrupted run: add --resume, or delete {state}."
+        )
+    state.mkdir(parents=True, exist_ok=True)
+    return state
+
+
+def _start(options: Options, training: list[Example]) -> tuple[Any, PreTrainedTokenizerFast]:
+    """The model and the tokenizer that the run begins with."""
+    if options.preset:
+        preset = PRESETS[options.preset]
+        texts = [example.text for example in training]
+        for directory in options.tokenizer_data:
+            texts += [example.text for example in load_examples(directory, "train")]
+        # The prompts' words must be in the vocabulary too.
+        prompts = [
+            ModelDescription(name="", begin_ids=[], end_id=0).prompt(e.sign, e.topic)
+            for e in training
+        ]
+        tokenizer = fresh_tokenizer([*texts, *prompts], preset.vocabulary)
+        return fresh_model(preset, len(tokenizer), options.dropout), tokenizer
+    model, tokenizer = load_pretrained(str(options.source))
+    return (with_lora(model, options.lora) if options.lora else model), tokenizer
+
+
+def _save(
+    options: Options,
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    description: ModelDescription,
+    plan: Plan,
+    progressed: Progressed,
+) -> None:
+    config = model.config
+    record: dict[str, Any] = {
+        "command": shlex.join(["horoscope", *sys.argv[1:]]),
+        "start": options.source or f"from scratch, preset {options.preset}",
+        "shape": {
+            "architecture": type(model).__name__,
+            "parameters": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M",
+            "layers": config.num_hidden_layers,
+            "width": config.hidden_size,
+            "vocabulary": config.vocab_size,
+        },
+        "data": [
+            {
+                "name": f"{directory}/{split}.jsonl",
+                "texts": len(load_examples(directory, split)),
+                "sha256": _sha256(directory / f"{split}.jsonl"),
+            }
+            for directory in options.data
+            for split in ("train", "validation")
+        ],
+        "options": {k: v for k, v in asdict(plan).items() if k != "fingerprint"}
+        | ({"dropout": options.dropout} if options.preset else {})
+        | ({"lora": options.lora} if options.lora else {}),
+        "steps": plan.steps,
+        "best_step": progressed.best_step,
+        "best_bits_per_character": progressed.best_bits,
+        "history": progressed.history,
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("torch", "transformers", "horoscope")},
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+    }
+    try:
+        model.save_pretrained(options.output)
+        tokenizer.save_pretrained(options.output)
+        write_card(options.output, description.name, record)
+        description.model_copy(update={"training": record}).save(options.output)
+    except OSError as error:
+        raise HoroscopeError(
+            f"Cannot write {options.output} ({error.strerror or error}); make room and go on "
+            "with --resume: the training itself is saved."
+        ) from None
+
+
+def _fingerprint(options: Options, tokenizer: str, model: Any) -> str:
+    """A checksum of everything that decides what is learned, beside the plan's own options."""
+    digest = hashlib.sha256(tokenizer.encode())
+    digest.update(json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str).encode())
+    digest.update(f"{options.source} {options.lora}".encode())
+    for directory in options.data:
+        digest.update(_sha256(directory / "train.jsonl").encode())
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
