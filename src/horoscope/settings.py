@@ -63,7 +63,52 @@ class Settings(BaseSettings):
     """Horoscopes a minute for one group; Telegram lets a bot say 20 things a minute there."""
 
     calls_per_second: Annotated[int, Field(ge=1)] = 30
-    """Calls to Telegram a second; several bots on one token share Telegram's 30."""
+    """Calls to Telegram a second, of all bots on one token together: each takes its share."""
+
+    kafka_bootstrap_servers: str | None = None
+    """Kafka's addresses, host:port with commas between; `bot` and `worker` need one."""
+
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How Kafka is spoken to: encrypted (SSL) or not, with a login (SASL) or without."""
+
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the login is proved."""
+
+    kafka_sasl_username: str | None = None
+    """The login's name."""
+
+    kafka_sasl_password: SecretStr | None = None
+    """The login's password."""
+
+    kafka_ssl_ca: Path | None = None
+    """A PEM file with the authority that signed Kafka's certificate; without it, the system's."""
+
+    kafka_ssl_certificate: Path | None = None
+    """A PEM file with our own certificate, where Kafka asks for one."""
+
+    kafka_ssl_key: Path | None = None
+    """A PEM file with the key of our own certificate."""
+
+    kafka_topic_prefix: str = "horoscope."
+    """What the names of all topics begin with."""
+
+    kafka_group_prefix: str = "horoscope-"
+    """What the names of the consumer groups begin with."""
+
+    kafka_partitions: Annotated[int, Field(ge=1)] = 12
+    """Partitions of a topic that is made: so many workers, and bots, can share its work."""
+
+    kafka_replication: Annotated[int, Field(ge=1)] = 1
+    """Copies of a topic that is made; 3 where Kafka has three brokers."""
+
+    database_url: SecretStr | None = None
+    """PostgreSQL for what several bots remember together; without it, a file in HOROSCOPE_DATA."""
+
+    http_host: str = "0.0.0.0"
+    """The interface on which `bot` and `worker` tell how they are."""
+
+    http_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """The port on which they do (GET /live, GET /ready); without it, they do not."""
 
     @field_validator("timezone")
     @classmethod
@@ -73,6 +118,13 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"no time zone is called {name!r}; try Europe/Moscow") from None
         return name
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> "Settings":
+        login = (self.kafka_sasl_username, self.kafka_sasl_password)
+        if self.kafka_security_protocol.startswith("SASL") and None in login:
+            raise ValueError("set HOROSCOPE_KAFKA_SASL_USERNAME and HOROSCOPE_KAFKA_SASL_PASSWORD")
+        return self
 
     @model_validator(mode="after")
     def _webhook_has_an_address(self) -> "Settings":
