@@ -1,0 +1,125 @@
+"""Tabs of the chat page: each is a person, who acts and sees over one WebSocket.
+
+(Server-sent events would do, but a browser opens only six connections for them, for all tabs.)
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from horoscope.demo.api_error import ApiError
+from horoscope.demo.telegram import BOT, Chat, Telegram
+
+LONGEST_NAME = 40
+HISTORY = 200  # messages that a tab gets of each chat
+
+Json = dict[str, Any]
+
+
+class Tabs:
+    """The open tabs."""
+
+    def __init__(self, telegram: Telegram) -> None:
+        self._telegram = telegram
+        self._open: set[web.WebSocketResponse] = set()
+
+    async def close(self) -> None:
+        """Let go of all tabs."""
+        for socket in list(self._open):
+            await socket.close()
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """Be one tab's person until it is closed."""
+        socket = web.WebSocketResponse(heartbeat=20)
+        await socket.prepare(request)
+        self._open.add(socket)
+        try:
+            name = request.query.get("name", "").strip()[:LONGEST_NAME] or "Гость"
+            person_id = self._person(request.query.get("person", ""), name)
+            await self._live(socket, person_id)
+        finally:
+            self._open.discard(socket)
+        return socket
+
+    def _person(self, number: str, name: str) -> int:
+        """Who was here before the page was loaded anew, or someone new."""
+        known = self._telegram.people
+        if number.isdigit() and known.get(int(number), {}).get("first_name") == name:
+            return int(number)
+        return self._telegram.join(name)
+
+    async def _live(self, socket: web.WebSocketResponse, person_id: int) -> None:
+        events = self._telegram.watch(person_id)
+        await socket.send_json(self._welcome(person_id), dumps=_dumps)
+        seeing = asyncio.create_task(_forward(events, socket))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    reply = self._act(person_id, message.json())
+                    if reply is not None:
+                        events.put_nowait(reply)
+        finally:
+            seeing.cancel()
+            self._telegram.unwatch(person_id, events)
+
+    def _act(self, person_id: int, act: Json) -> Json | None:
+        """What a person does; what only they are told of it."""
+        telegram = self._telegram
+        chat_id, thread_id = act.get("chat", person_id), act.get("thread")
+        acts: dict[str, Callable[[], Any]] = {
+            "write": lambda: telegram.write(
+                person_id, act["text"], chat_id, thread_id, act.get("reply_to")
+            ),
+            "edit": lambda: telegram.edit(person_id, chat_id, act["message"], act["text"]),
+            "tap": lambda: telegram.tap(person_id, chat_id, act["message"], act["data"]),
+            "stop": lambda: telegram.stop(person_id),
+            "inline": lambda: telegram.ask_inline(person_id, act["text"], chat_id),
+            "choose": lambda: telegram.choose_inline(
+                person_id, act["query"], act["result"], chat_id, thread_id
+            ),
+            "block": lambda: telegram.block(person_id, bool(act["blocked"])),
+        }
+        try:
+            done = acts[act["do"]]()
+        except ApiError as error:
+            return {"kind": "refused", "why": error.description}
+        except (KeyError, TypeError):
+            return {"kind": "refused", "why": "Bad Request"}
+        if isinstance(done, str):
+            return {"kind": "asked", "query": done, "do": act["do"], "tag": act.get("tag")}
+        return None
+
+    def _welcome(self, person_id: int) -> Json:
+        telegram = self._telegram
+        chats = [telegram.chats[person_id], *(c for c in telegram.chats.values() if c.id < 0)]
+        return {
+            "kind": "welcome",
+            "me": telegram.people[person_id],
+            "bot": BOT,
+            "commands": telegram.commands,
+            "blocked": telegram.chats[person_id].blocked,
+            "chats": [_shown(chat) for chat in chats],
+        }
+
+
+def _shown(chat: Chat) -> Json:
+    return {
+        "id": chat.id,
+        "title": BOT["first_name"] if chat.is_private else chat.info["title"],
+        "topics": [{"id": number, "title": title} for number, title in chat.topics.items()],
+        "messages": list(chat.messages.values())[-HISTORY:],
+    }
+
+
+async def _forward(events: "asyncio.Queue[Json]", socket: web.WebSocketResponse) -> None:
+    with suppress(ConnectionError):
+        while True:
+            await socket.send_json(await events.get(), dumps=_dumps)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
