@@ -46,7 +46,7 @@ def generate(
     wanted = parse_sign(" ".join(sign))
     if stream and (count > 1 or as_json):
         raise InputError("--stream shows one text as it grows: leave out -n and --json.")
-    from horoscope.generation.generator import GenerationError, HoroscopeGenerator, Wish
+    from horoscope.generation import GenerationError, HoroscopeGenerator, Wish
 
     generator = HoroscopeGenerator(model)
     date = day.date() if day else Date.today()

@@ -7,10 +7,12 @@ from functools import lru_cache
 
 from pymorphy3 import MorphAnalyzer
 
+from horoscope.generation.grammar import Grammar
 from horoscope.zodiac import Sign
 
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
 _WORD = re.compile(r"[а-яё]+(?:-[а-яё]+)*", re.IGNORECASE)
+_TOKEN = re.compile(rf"{_WORD.pattern}|[^\w\s]", re.IGNORECASE)
 _FOREIGN_CHARACTER = re.compile(r"[^А-Яа-яЁё0-9 ,.:;!?…«»\"()–—-]")
 _MISPLACED = re.compile(r" [,.:;!?…»)]|[«(] |[,:;][,.:;!?…]|[,.:;!?…][А-Яа-яЁё]|\(|\)|\d{3}|--")
 _SIGN_FORMS = {form: sign for sign in Sign for form in sign.forms}
@@ -22,7 +24,9 @@ class Guard:
     """The rules that a text keeps, sentence by sentence."""
 
     def __init__(self) -> None:
-        self._is_known = lru_cache(50_000)(MorphAnalyzer().word_is_known)
+        morphology = MorphAnalyzer()
+        self._is_known = lru_cache(50_000)(morphology.word_is_known)
+        self._grammar = Grammar(morphology)
 
     def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> str | None:
         """The reason why `sentence` may not follow the sentences `before`, or None if it may."""
@@ -45,7 +49,11 @@ class Guard:
             return "repetition"
         if not all(self._is_known(word) for word in words):
             return "unknown word"
-        return None
+        return self._grammar.fault(_tokens(sentence), _tokens(before[-1]) if before else [])
+
+
+def _tokens(sentence: str) -> list[str]:
+    return [token.lower() for token in _TOKEN.findall(sentence)]
 
 
 def _repeats(words: list[str], before: Sequence[str]) -> bool:

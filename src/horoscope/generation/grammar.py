@@ -1,0 +1,157 @@
+"""Faults of Russian grammar that neighbouring words give away.
+
+Each rule speaks only where every reading of the words breaks it: a guard that refuses what people
+write would refuse good texts. docs/decisions.md has the share of people's sentences each refuses.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from pymorphy3 import MorphAnalyzer
+
+# The cases that a preposition governs (pymorphy3's names; «2» marks second forms: в лесу).
+_GENITIVE = frozenset({"gent", "gen2"})
+_DATIVE = frozenset({"datv"})
+_ACCUSATIVE = frozenset({"accs", "acc2"})
+_INSTRUMENTAL = frozenset({"ablt"})
+_PREPOSITIONAL = frozenset({"loct", "loc2"})
+_GOVERNMENT = {
+    preposition: cases
+    for prepositions, cases in {
+        "без для до из из-за из-под от около кроме против у": _GENITIVE,
+        "к ко благодаря вопреки навстречу": _DATIVE,
+        "через про": _ACCUSATIVE,
+        "над перед": _INSTRUMENTAL,
+        "при": _PREPOSITIONAL,
+        "между": _INSTRUMENTAL | _GENITIVE,
+        "за под": _INSTRUMENTAL | _ACCUSATIVE,
+        "в во на о об": _ACCUSATIVE | _PREPOSITIONAL,
+        "по": _DATIVE | _ACCUSATIVE | _PREPOSITIONAL,
+        "с со": _INSTRUMENTAL | _GENITIVE | _ACCUSATIVE,
+    }.items()
+    for preposition in prepositions.split()
+}
+_ADJECTIVES = {"ADJF", "PRTF"}
+_SMALL_NUMBERS = {"два", "две", "оба", "обе", "три", "четыре"}  # «два важных дела»
+_PRONOUNS = {
+    pronoun: stands_for
+    for pronouns, stands_for in {
+        "он его ему него нему нем": {"masc", "neut"},
+        "она ее ей ею нее ней нею": {"femn"},
+        "они их им ими них ним ними": {"plur"},
+    }.items()
+    for pronoun in pronouns.split()
+}
+
+
+class Grammar:
+    """Looks words up once and keeps what it found: a batch uses few different words."""
+
+    def __init__(self, morphology: MorphAnalyzer) -> None:
+        self._parse = lru_cache(50_000)(morphology.parse)
+
+    def fault(self, tokens: Sequence[str], before: Sequence[str]) -> str | None:
+        """What is wrong with a sentence, given as lower-case words and punctuation marks; `before`
+        is the sentence before it in the same form, empty for the first."""
+        for earlier, first, second in zip(["", *tokens], tokens, tokens[1:], strict=False):
+            if earlier not in _SMALL_NUMBERS and self._disagrees(first, second):
+                return "agreement"
+            if first in _GOVERNMENT and not self._governed(_GOVERNMENT[first], second):
+                return "government"
+            if first == "вы" and earlier != "," and self._wrong_for_you(second):
+                return "verb form"
+        if self._subject_disagrees(tokens):
+            return "subject and verb"
+        if self._dangles(tokens, before):
+            return "pronoun"
+        if self._repeats_a_word(tokens):
+            return "tautology"
+        return None
+
+    def _disagrees(self, adjective: str, noun: str) -> bool:
+        """«важный задача»: no reading of the two agrees in case, number and gender."""
+        left, right = self._tags(adjective), self._tags(noun)
+        if not all(tag.POS == "ADJF" for tag in left) or not all(
+            tag.POS == "NOUN" for tag in right
+        ):
+            return False
+        if any("Apro" in tag or "Subx" in tag or "Anum" in tag for tag in left):
+            return False  # «ваше», «знакомый», «первое» stand for a noun as well
+        if any(tag.case == "ablt" for tag in left):
+            return False  # «особенно важной поддержка будет»
+        if adjective in {"лучшему", "полный"}:
+            return False  # «меняются к лучшему отношения», «день, полный забот»
+        return not any(_agree(a, b) for a in left for b in right)
+
+    def _governed(self, cases: frozenset[str], word: str) -> bool:
+        tags = self._tags(word)
+        if not all(tag.POS in {"NOUN", "NPRO", *_ADJECTIVES} for tag in tags):
+            return True
+        return any(tag.case in cases or "Fixd" in tag for tag in tags)
+
+    def _wrong_for_you(self, verb: str) -> bool:
+        """«вы сможет»."""
+        tags = self._tags(verb)
+        return all(tag.POS == "VERB" for tag in tags) and not any(
+            tag.number == "plur" and tag.person in {None, "2per"} for tag in tags
+        )
+
+    def _subject_disagrees(self, tokens: Sequence[str]) -> bool:
+        """«Важная встреча пройдут»: a sentence that opens with its subject and the verb."""
+        start = 1 if tokens and all(tag.POS == "ADJF" for tag in self._tags(tokens[0])) else 0
+        if len(tokens) < start + 2:
+            return False
+        subjects, verbs = self._tags(tokens[start]), self._tags(tokens[start + 1])
+        if not all(tag.POS == "NOUN" and tag.case == "nomn" for tag in subjects):
+            return False
+        if not all(tag.POS == "VERB" and tag.mood == "indc" for tag in verbs):
+            return False
+        return not any(
+            noun.number == verb.number
+            and verb.person in {None, "3per"}
+            and (verb.gender is None or "ms-f" in noun or verb.gender == noun.gender)
+            for noun in subjects
+            for verb in verbs
+        )
+
+    def _dangles(self, words: Sequence[str], before: Sequence[str]) -> bool:
+        """A pronoun of the third person with no noun that it could stand for, here or in the
+        sentence before."""
+        nouns = list(before)
+        for word in words:
+            wanted = _PRONOUNS.get(word)
+            if wanted and not any(self._may_be(noun, wanted) for noun in nouns):
+                return True
+            nouns.append(word)
+        return False
+
+    def _may_be(self, word: str, wanted: set[str]) -> bool:
+        return any(
+            tag.POS in {"NOUN", "NPRO", *_ADJECTIVES}
+            and (tag.number == "plur" if "plur" in wanted else tag.gender in wanted)
+            for tag in self._tags(word)
+        )
+
+    def _repeats_a_word(self, words: Sequence[str]) -> bool:
+        """«с уборкой и другими уборками»: a noun or an adjective twice in a sentence."""
+        seen: set[str] = set()
+        for word in words:
+            parse = self._parse(word)[0]
+            if parse.tag.POS not in {"NOUN", *_ADJECTIVES} or "Apro" in parse.tag:
+                continue
+            if parse.normal_form in {"друг", "день", "раз"}:  # «друг друга», «день за днем»
+                continue
+            if parse.normal_form in seen:
+                return True
+            seen.add(parse.normal_form)
+        return False
+
+    def _tags(self, word: str) -> list[Any]:
+        return [parse.tag for parse in self._parse(word)]
+
+
+def _agree(adjective: Any, noun: Any) -> bool:
+    if adjective.case[:2] != noun.case[:2] or adjective.number != noun.number:
+        return False
+    return adjective.number == "plur" or "ms-f" in noun or adjective.gender == noun.gender
