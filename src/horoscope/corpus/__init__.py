@@ -1,0 +1,11 @@
+"""Horoscopes of our own, in the public domain: package data, and the rules that they keep."""
+
+from importlib.resources import files
+from pathlib import Path
+
+CORPORA = ("plain", "witty")
+
+
+def corpus_path(name: str) -> Path:
+    """The JSONL file of a corpus: `plain` or `witty`."""
+    return Path(str(files("horoscope.corpus") / f"{name}.jsonl"))

@@ -1,0 +1,193 @@
+"""Mends a text where that is safe and drops it where it is not; each rule has a name to count."""
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from horoscope.zodiac import Sign
+
+SHORTEST = 80  # characters; people's shortest whole texts have about 120
+LONGEST = 1500  # characters; beyond it several days stand in one cell
+KNOWN_WORDS = 0.8  # of a Russian text's words a dictionary knows more than this share
+
+_SENTENCE_BREAK = re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][»)])\s+")
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_TAG = re.compile(r"</?[A-Za-z!][^<>]{0,300}>")
+_MARKUP = re.compile(r"[*#_`~|\\\[\]{}<>^]+")
+_LOOKALIKES = str.maketrans("ABCEHKMOPTXaceopxy", "АВСЕНКМОРТХасеорху")
+_MIXED_WORD = re.compile(r"\b(?=\w*[А-Яа-яЁё])(?=\w*[A-Za-z])[\w-]+|\b[aocyABCOK]\b")
+_STRAIGHT_QUOTES = re.compile(r'(^|[\s(«—])"')
+_ADVERT = re.compile(
+    r"https?://|www\.|\b[\w-]+\.(?:ru|com|net|org|рф|su)\b|@\w|(?:\+7|\b8)[\s(-]*\d{3}[\s)-]*\d{3}"
+    r"|\bподпи(?:шитесь|шись|сывайтесь|сывайся)\b|\bтелеграм|\bна правах рекламы|\bпромокод"
+    r"|\bчитайте (?:также|далее|еще|на)\b|\bна (?:нашем |этом )?сайте\b|\bваш личный гороскоп\b"
+    r"|^(?:источник|фото|реклама)\b\s*[:.]|©",
+    re.IGNORECASE,
+)
+_NAMES = "|".join(sign.russian for sign in Sign)
+_MONTHS = "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря".split(
+    "|"
+)
+_DAY = rf"\d{{1,2}}\s+(?:{'|'.join(_MONTHS)})(?:\s+\d{{4}}(?:\s*г(?:ода|\.))?)?"
+_SIGN_HEADING = rf"(?:{_NAMES})(?:\s*\([^)]{{1,40}}\))?\s*(?:[:.]\s*|\s)"
+_DAY_HEADING = rf"{_DAY}(?:,\s*\w+)?\s*[:.—]\s*"
+_HEADING = re.compile(
+    rf"^(?:[\u2648-\u2653]\s*)?(?:"
+    rf"(?i:(?:любовный |деловой |бизнес-)?гороскоп (?:на|для) [^.!?:]{{1,60}}[:.]\s*)"
+    rf"|{_SIGN_HEADING}|{_DAY_HEADING})(?=[А-Я«])"
+)
+_PASTED = re.compile(rf"[.!?…»]\s*(?:{_SIGN_HEADING}|{_DAY_HEADING})(?=[А-Я«])")
+_SIGN_NAMES = {form.capitalize(): sign for sign in Sign for form in sign.forms}
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A text after cleaning."""
+
+    text: str
+    mended: tuple[str, ...]
+    """The rules that changed it."""
+    dropped: str | None
+    """The rule by which it cannot be used, or None."""
+
+
+def clean(text: str, sign: Sign) -> Cleaned:
+    """Mend `text`, then judge it. Cleaning what is clean changes nothing."""
+    mended: dict[str, None] = {}
+    for _ in range(10):  # one rule may lay bare what an earlier one mends
+        before = text
+        for name, mend in _MENDING.items():
+            changed = mend(text)
+            if changed != text:
+                mended[name] = None
+            text = changed
+        if text == before:
+            break
+    return Cleaned(text, tuple(mended), _fault(text, sign))
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a clean text."""
+    return [sentence for sentence in _SENTENCE_BREAK.split(text) if sentence]
+
+
+def _characters(text: str) -> str:
+    """One code point a letter, none invisible, no Latin look-alikes within Russian words."""
+    text = unicodedata.normalize("NFC", html.unescape(text))
+    text = "".join(
+        " " if c.isspace() else c
+        for c in text
+        if c.isspace() or unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"}
+    )
+    return _MIXED_WORD.sub(lambda word: word[0].translate(_LOOKALIKES), text)
+
+
+def _without_yo(text: str) -> str:
+    """«е» for «ё», as newspapers print: half of all texts do, and a model must not learn two."""
+    return text.replace("ё", "е").replace("Ё", "Е")
+
+
+def _without_markup(text: str) -> str:
+    text = _MARKUP.sub(" ", _TAG.sub(" ", text))
+    return "".join(
+        c for c in text if unicodedata.category(c) not in {"So", "Sk", "Sm"} or c in "+="
+    )
+
+
+def _typography(text: str) -> str:
+    """Guillemets, spaced em dashes, one ellipsis character."""
+    text = re.sub(r"[“„”‟]", '"', text)
+    text = _STRAIGHT_QUOTES.sub(r"\1«", text).replace('"', "»")
+    text = re.sub(r"[’‘`´]", "'", re.sub(r"[‐‑]", "-", text))
+    text = re.sub(r"\s+[-–—−]+\s+|\s*[—―]+\s*|-{2,}", " — ", text)
+    text = re.sub(r"\.{2,}|…[.…]+", "…", text)
+    text = re.sub(r"([!?])\1+", r"\1", text).replace("!?", "?!")
+    return re.sub(r",{2,}", ",", text)
+
+
+def _spacing(text: str) -> str:
+    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r" +([,.:;!?…»)])", r"\1", text)
+    return re.sub(r"([«(]) +", r"\1", text)
+
+
+def _unglued(text: str) -> str:
+    """A space after a mark that has none: «успеха.Вторая», «если,что»."""
+    text = re.sub(r"(?<=[а-я»)%])([.!?…]+»?)(?=[А-Я«—])", r"\1 ", text)
+    text = re.sub(r"(?<=\d)(\.)(?=[А-Я][а-я])", r"\1 ", text)
+    return re.sub(r"(?<=[а-я»)])([,;:])(?=[А-Яа-я«—])", r"\1 ", text)
+
+
+def _without_heading(text: str) -> str:
+    return _HEADING.sub("", text)
+
+
+def _without_adverts(text: str) -> str:
+    if not _ADVERT.search(text):
+        return text
+    return " ".join(s for s in sentences(text) if not _ADVERT.search(s))
+
+
+def _finished(text: str) -> str:
+    """Without an end that breaks off in the middle of a sentence."""
+    parts = sentences(text)
+    if parts and not re.search(r"[.!?…][»)]?$", parts[-1]):
+        parts.pop()
+        return " ".join(parts)
+    return text
+
+
+_MENDING: dict[str, Callable[[str], str]] = {
+    "characters": _characters,
+    "ё": _without_yo,
+    "markup": _without_markup,
+    "typography": _typography,
+    "spacing": _spacing,
+    "glued sentences": _unglued,
+    "heading": _without_heading,
+    "advert": _without_adverts,
+    "unfinished end": _finished,
+}
+
+
+def _fault(text: str, sign: Sign) -> str | None:
+    letters = [c for c in text if c.isalpha()]
+    if not letters:
+        return "nothing left"
+    if _PASTED.search(text):
+        return "several texts in one"
+    if len(text) > LONGEST:
+        return f"longer than {LONGEST} characters"
+    if not _is_russian(text, letters):
+        return "not Russian"
+    if len(text) < SHORTEST:
+        return f"shorter than {SHORTEST} characters"
+    if any("a" <= c.lower() <= "z" for c in letters):
+        return "Latin letters"
+    named = {_SIGN_NAMES[word] for word in _WORD.findall(text) if word in _SIGN_NAMES}
+    if named and sign not in named:
+        return "names another sign"
+    return None
+
+
+def _is_russian(text: str, letters: list[str]) -> bool:
+    if sum("а" <= c.lower() <= "я" for c in letters) < 0.9 * len(letters):
+        return False
+    words = _WORD.findall(text.lower())
+    return sum(map(_is_known, words)) >= KNOWN_WORDS * len(words)
+
+
+@lru_cache(200_000)
+def _is_known(word: str) -> bool:
+    return bool(_dictionary()(word))
+
+
+@cache
+def _dictionary() -> Callable[[str], bool]:
+    from pymorphy3 import MorphAnalyzer  # takes a moment to load
+
+    known: Callable[[str], bool] = MorphAnalyzer().word_is_known
+    return known
