@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+POSITIVE = click.FloatRange(0, min_open=True)
+
 
 @click.command(epilog="Then: horoscope export OUTPUT, and horoscope generate лев --model OUTPUT.")
 @click.option(
@@ -33,17 +35,46 @@ import click
     help="With --preset: further prepared directories that the tokenizer shall know the words of.",
 )
 @click.option("--name", help="What the model is called (default: the output directory's name).")
-@click.option("--epochs", default=3.0, show_default=True, help="Passes over the texts.")
-@click.option("--steps", type=int, help="Steps instead of epochs.")
-@click.option("--batch-size", default=32, show_default=True, help="Texts a step.")
-@click.option("--learning-rate", type=float, help="Default: 1e-3 from scratch, 1e-4 fine-tuning.")
-@click.option("--warmup", default=0.05, show_default=True, help="Share of steps to warm up in.")
-@click.option("--weight-decay", default=0.1, show_default=True)
-@click.option("--dropout", default=0.1, show_default=True, help="With --preset.")
-@click.option("--lora", type=int, metavar="RANK", help="Train LoRA adapters of this rank only.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--evaluate-every", type=int, help="Steps between validations (default: 2 an epoch).")
-@click.option("--checkpoint-minutes", default=5.0, show_default=True)
+@click.option(
+    "--epochs", type=POSITIVE, default=3.0, show_default=True, help="Passes over the texts."
+)
+@click.option("--steps", type=click.IntRange(1), help="Steps instead of epochs.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts a step."
+)
+@click.option(
+    "--learning-rate", type=POSITIVE, help="Default: 1e-3 from scratch, 1e-4 fine-tuning."
+)
+@click.option(
+    "--warmup",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Share of steps to warm up in.",
+)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.1, show_default=True)
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="With --preset.",
+)
+@click.option(
+    "--lora", type=click.IntRange(1), metavar="RANK", help="Train LoRA adapters of this rank only."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--evaluate-every",
+    type=click.IntRange(1),
+    help="Steps between validations (default: 2 an epoch).",
+)
+@click.option(
+    "--micro-batch-size",
+    type=click.IntRange(1),
+    help="Texts computed at once, where memory is short; the result is that of the whole batch.",
+)
+@click.option("--checkpoint-minutes", type=POSITIVE, default=5.0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on with the interrupted run in --output.")
 def train(**options: Any) -> None:
     """Fine-tune a causal language model on prepared texts, or train a small one from scratch.

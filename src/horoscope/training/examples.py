@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer
 
 from horoscope.dataset import Example
+from horoscope.errors import InputError
 from horoscope.generation.description import ModelDescription
 
 IGNORED = -100  # torch's index for positions that do not count in the loss
@@ -19,7 +20,14 @@ class TokenizedExample:
     ids: list[int]
     prompt_length: int
     characters: int
-    """Characters of the text, for bits per character."""
+    """Characters of the text as far as it is in `ids`, for bits per character."""
+    cut: bool = False
+    """Whether the text was too long and lacks its end."""
+
+    @property
+    def text_tokens(self) -> int:
+        """How many tokens count in the loss."""
+        return len(self.ids) - self.prompt_length
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,24 @@ class Batch:
 def tokenize(
     examples: Sequence[Example], tokenizer: Tokenizer, model: ModelDescription, longest: int
 ) -> list[TokenizedExample]:
-    """Each example as ids, cut to `longest` tokens."""
+    """Each example as ids, cut to `longest` tokens. Raises InputError if a prompt has as many."""
     texts = tokenizer.encode_batch([e.text for e in examples], add_special_tokens=False)
     tokenized = []
     for example, text in zip(examples, texts, strict=True):
         asked = model.prompt(example.sign, example.topic)
         prompt = [*model.begin_ids, *tokenizer.encode(asked, add_special_tokens=False).ids]
-        ids = [*prompt, *text.ids, model.end_id][:longest]
-        tokenized.append(TokenizedExample(ids, len(prompt), len(example.text)))
+        room = longest - len(prompt)
+        if room < 1:
+            raise InputError(
+                f"The model sees {longest} tokens at once, and the question alone takes "
+                f"{len(prompt)}: choose a model with a longer context."
+            )
+        if len(text.ids) < room:
+            ids = [*prompt, *text.ids, model.end_id]
+            tokenized.append(TokenizedExample(ids, len(prompt), len(example.text)))
+        else:
+            ids = [*prompt, *text.ids[:room]]
+            tokenized.append(TokenizedExample(ids, len(prompt), text.offsets[room - 1][1], True))
     return tokenized
 
 

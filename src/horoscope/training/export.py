@@ -4,6 +4,9 @@ import contextlib
 import hashlib
 import logging
 import os
+import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ import torch
 from openvino import opset13 as ops
 from openvino._offline_transformations import apply_make_stateful_transformation
 from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.utils import logging as transformers_logging
 
+from horoscope.errors import HoroscopeError
 from horoscope.generation.description import TOKENIZER_FILE, EngineFile, load_description
 from horoscope.generation.engine import ENGINE_FILE
 from horoscope.training.models import load_pretrained
@@ -24,23 +29,42 @@ INPUTS = ["input_ids", "attention_mask", "position_ids"]
 def export(directory: Path, output: Path) -> None:
     """Write engine, tokenizer and description of the model in `directory` to `output`.
 
-    Raises InputError if the directory is no model that `horoscope train` made.
+    Raises InputError if the directory is no model that `horoscope train` made, HoroscopeError if
+    its architecture cannot be converted or `output` cannot be written.
     """
     description = load_description(directory)
-    model, tokenizer = load_pretrained(str(directory))
+    with _quiet():
+        model, tokenizer = load_pretrained(str(directory))
+        try:
+            engine = compress(convert(model))
+        except Exception as error:  # the tracer and the converter raise anything
+            reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+            raise HoroscopeError(
+                f"{type(model).__name__} cannot be made into an engine ({reason}); "
+                "GPT-2, Llama and Qwen models can."
+            ) from None
     output.mkdir(parents=True, exist_ok=True)
-    engine = compress(convert(model))
-    beside = output / f"part-{ENGINE_FILE}"
-    ov.save_model(engine, beside, compress_to_fp16=False)
-    written = []
-    for part in (beside, beside.with_suffix(".bin")):
-        path = output / part.name.removeprefix("part-")
-        os.replace(part, path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        written.append(EngineFile(name=path.name, bytes=path.stat().st_size, sha256=digest))
-    tokenizer.backend_tokenizer.save(str(output / TOKENIZER_FILE))
+    # Made aside, so that an engine that is there stays whole if this one does not fit.
+    with tempfile.TemporaryDirectory(dir=output, prefix="export-") as aside:
+        xml = Path(aside) / ENGINE_FILE
+        try:
+            ov.save_model(engine, xml, compress_to_fp16=False)
+            tokenizer.backend_tokenizer.save(str(Path(aside) / TOKENIZER_FILE))
+        except Exception as error:  # both libraries raise plain errors
+            raise HoroscopeError(
+                f"Cannot write {output} ({str(error).splitlines()[-1]}); is the disk full?"
+            ) from None
+        parts = [xml, xml.with_suffix(".bin")]
+        written = [_described(part) for part in parts]
+        for part in (*parts, Path(aside) / TOKENIZER_FILE):
+            os.replace(part, output / part.name)
     description.model_copy(update={"engine": written}).save(output)
+
+
+def _described(path: Path) -> EngineFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return EngineFile(name=path.name, bytes=path.stat().st_size, sha256=digest)
 
 
 class _Step(torch.nn.Module):
@@ -96,7 +120,7 @@ def convert(model: Any) -> ov.Model:
         torch.tensor([[3, 4], [3, 4]]),
         *cache,
     )
-    with torch.no_grad(), _quiet():
+    with torch.no_grad():
         converted = ov.convert_model(_Step(model.eval().float()), example_input=example)
     past = [f"past.{i}" for i in range(2 * layers)]
     present = [f"present.{i}" for i in range(2 * layers)]
@@ -119,8 +143,7 @@ def compress(model: ov.Model) -> ov.Model:
     """Weights as 8-bit integers with a scale for each channel."""
     import nncf
 
-    with _quiet():
-        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
 
 
 def _keep_rows(model: ov.Model, past: list[str]) -> None:
@@ -150,8 +173,15 @@ def _begin_empty(model: ov.Model, heads: int, width: int) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """Silence the libraries' tables and warnings; what fails still raises."""
+def _quiet() -> Iterator[None]:
+    """Silence the libraries' tables, bars and warnings; what fails still raises."""
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    with (
+        open(os.devnull, "w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
         yield

@@ -34,7 +34,7 @@ PRESETS = {
     "tiny": Preset(width=256, layers=6, heads=4, vocabulary=6144),
     "small": Preset(width=512, layers=8, heads=8, vocabulary=8192),
 }
-LONGEST = 512  # tokens; horoscopes have about 100
+PRESET_CONTEXT = 512  # tokens; horoscopes have about 100
 
 
 def fresh_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -59,7 +59,7 @@ def fresh_model(preset: Preset, vocabulary: int, dropout: float) -> GPT2LMHeadMo
     return GPT2LMHeadModel(
         GPT2Config(
             vocab_size=vocabulary,
-            n_positions=LONGEST,
+            n_positions=PRESET_CONTEXT,
             n_embd=preset.width,
             n_layer=preset.layers,
             n_head=preset.heads,
@@ -76,7 +76,8 @@ def fresh_model(preset: Preset, vocabulary: int, dropout: float) -> GPT2LMHeadMo
 def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
     """Model (float32) and tokenizer from a directory or the hub.
 
-    Raises InputError if `source` is neither, or is not complete.
+    Raises InputError if `source` is neither, or is not complete; HoroscopeError if the hub cannot
+    be reached.
     """
     directory = Path(source)
     if directory.exists():
@@ -85,24 +86,47 @@ def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
         raise InputError(f"There is no model directory {source}.")
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, output_loading_info=True
+        )
+        model, loaded = read
+    except Exception as error:  # a damaged file makes the libraries raise anything
         reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         if directory.exists():
-            raise InputError(f"The model in {source} cannot be read: {reason}") from None
+            raise InputError(
+                f"The model in {source} cannot be read ({reason}); half a download?"
+            ) from None
         raise HoroscopeError(
             f"The model {source} cannot be fetched from the Hugging Face hub ({reason}); "
             "check the name and the network, or give a directory."
         ) from None
+    if loaded["missing_keys"]:
+        some = sorted(loaded["missing_keys"])[0]
+        raise InputError(f"The weights of {source} are not complete: {some} is missing.")
     if not tokenizer.is_fast:
         raise InputError(f"The tokenizer of {source} has no fast (tokenizer.json) form.")
+    # Some tokenizer files come with the lengths of their last use.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
     return model, tokenizer
 
 
-def begin_and_end(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
-    """The ids before a prompt and the id after a text. Raises InputError without an end mark."""
+def complete_vocabulary(model: Any, tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Give a tokenizer without an end mark one, and each of its tokens a row of the embeddings.
+
+    Returns whether rows had to be added: they are random until the whole model is trained.
+    """
     if tokenizer.eos_token_id is None:
-        raise InputError("The tokenizer has no end mark (eos_token), so texts would never end.")
+        tokenizer.add_special_tokens({"eos_token": END})
+    rows = int(model.get_input_embeddings().num_embeddings)
+    if len(tokenizer) <= rows:
+        return False
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    return True
+
+
+def begin_and_end(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+    """The ids before a prompt (none without a begin mark) and the id after a text."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return begin, int(tokenizer.eos_token_id)
 
@@ -120,8 +144,17 @@ def with_lora(model: Any, rank: int) -> Any:
 def _check_directory(directory: Path) -> None:
     if not (directory / "config.json").is_file():
         raise InputError(f"{directory} has no config.json: it is no Hugging Face model directory.")
-    if not any(directory.glob("*.safetensors")) and not any(directory.glob("*.bin")):
-        raise InputError(f"{directory} has no weights (*.safetensors); is it half a download?")
+    weights = (*directory.glob("*.safetensors"), *directory.glob("pytorch_model*.bin"))
+    if not weights:
+        raise InputError(
+            f"{directory} has no weights (model.safetensors or pytorch_model.bin); half a download?"
+        )
     names = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt")
     if not any((directory / name).is_file() for name in names):
-        raise InputError(f"{directory} has no tokenizer (tokenizer.json or vocab.json).")
+        raise InputError(
+            f"{directory} has no tokenizer (tokenizer.json, or vocab.json and merges.txt)."
+        )
+    if (directory / "vocab.json").is_file() and not any(
+        (directory / name).is_file() for name in ("tokenizer.json", "merges.txt")
+    ):
+        raise InputError(f"{directory} has vocab.json but no merges.txt; half a download?")

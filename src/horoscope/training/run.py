@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import click
 import numpy as np
 import torch
 from accelerate import PartialState
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging
 
@@ -24,9 +26,9 @@ from horoscope.generation.description import DESCRIPTION_FILE, ModelDescription
 from horoscope.training.card import write_card
 from horoscope.training.examples import tokenize
 from horoscope.training.models import (
-    LONGEST,
     PRESETS,
     begin_and_end,
+    complete_vocabulary,
     fresh_model,
     fresh_tokenizer,
     load_pretrained,
@@ -36,6 +38,7 @@ from horoscope.training.trainer import CHECKPOINT_FILE, Plan, Progressed
 from horoscope.training.trainer import train as run_trainer
 
 STATE_DIRECTORY = "training-state"
+LONGEST = 1024  # tokens of a text with its prompt; keeps one odd text from filling the memory
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Options:
     lora: int | None = None
     seed: int = 0
     evaluate_every: int | None = None
+    micro_batch_size: int | None = None
     checkpoint_minutes: float = 5.0
     resume: bool = False
 
@@ -69,24 +73,29 @@ def run(options: Options) -> None:
     """
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    state = _prepare_output(options)
-    training = [e for directory in options.data for e in load_examples(directory, "train")]
-    validation = [e for directory in options.data for e in load_examples(directory, "validation")]
-    if not training or not validation:
-        raise InputError("There are no texts to train on, or none to validate with.")
+    if torch.cuda.is_available():
+        # The same run shall give the same model; on the CPU it does by itself.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    _check(options)
+    state = options.output / STATE_DIRECTORY
+    if (options.output / DESCRIPTION_FILE).exists():
+        if options.resume and state.exists():  # killed after its last word
+            shutil.rmtree(state)
+            click.echo(f"{options.output} was finished.")
+            return
+        raise InputError(f"{options.output} holds a finished model; choose another --output.")
+    training = _load_all(options.data, "train")
+    validation = _load_all(options.data, "validation")
     torch.manual_seed(options.seed)
     model, tokenizer = _start(options, training)
     begin, end = begin_and_end(tokenizer)
-    lengths = [len(example.text) for example in training]
     description = ModelDescription(
-        name=options.name or options.output.resolve().name,
-        begin_ids=begin,
-        end_id=end,
-        shortest=int(np.percentile(lengths, 5)),
-        longest=int(np.percentile(lengths, 95)),
+        name=options.name or options.output.resolve().name, begin_ids=begin, end_id=end
     )
     backend = tokenizer.backend_tokenizer
-    longest = min(LONGEST, getattr(model.config, "max_position_embeddings", LONGEST))
+    longest = min(LONGEST, getattr(model.config, "max_position_embeddings", None) or LONGEST)
+    to_learn = tokenize(training, backend, description, longest)
     steps = options.steps or max(1, round(options.epochs * len(training) / options.batch_size))
     plan = Plan(
         steps=steps,
@@ -99,37 +108,57 @@ def run(options: Options) -> None:
         or max(1, min(steps, len(training) // options.batch_size // 2)),
         fingerprint=_fingerprint(options, backend.to_str(), model),
     )
+    processes = PartialState()
+    cut = sum(example.cut for example in to_learn)
+    if cut and processes.is_main_process:
+        click.echo(f"{cut} of {len(to_learn)} texts are cut: the model sees {longest} tokens.")
+    state.mkdir(parents=True, exist_ok=True)
     progressed = run_trainer(
         model,
         plan,
-        tokenize(training, backend, description, longest),
+        to_learn,
         tokenize(validation, backend, description, longest),
         state,
         60 * options.checkpoint_minutes,
+        options.micro_batch_size,
     )
-    if PartialState().is_main_process:
-        if options.lora:
-            model = model.merge_and_unload()
-        _save(options, model, tokenizer, description, plan, progressed)
-        shutil.rmtree(state)
-        click.echo(f"Saved {options.output}; next: horoscope export {options.output}")
+    if not processes.is_main_process:
+        return
+    lengths = [example.characters for example in to_learn]
+    description = description.model_copy(
+        update={
+            "shortest": int(np.percentile(lengths, 5)),
+            "longest": int(np.percentile(lengths, 95)),
+        }
+    )
+    if options.lora:
+        model = model.merge_and_unload()
+    _save(options, model, tokenizer, description, plan, progressed)
+    shutil.rmtree(state)
+    click.echo(f"Saved {options.output}; next: horoscope export {options.output}")
 
 
-def _prepare_output(options: Options) -> Path:
-    """The directory for the run's state. Raises InputError if that would spoil something."""
+def _check(options: Options) -> None:
+    """Raise InputError for options that do not go together, or that would spoil something."""
     if (options.source is None) == (options.preset is None):
         raise InputError("Say where the model comes from: either --model or --preset.")
     if options.lora and options.preset:
         raise InputError("--lora adapts a trained model: use it with --model.")
-    if (options.output / DESCRIPTION_FILE).exists():
-        raise InputError(f"{options.output} holds a finished model; choose another --output.")
+    if options.output.exists() and not options.output.is_dir():
+        raise InputError(f"{options.output} is a file; --output is the model's directory.")
     state = options.output / STATE_DIRECTORY
     if (state / CHECKPOINT_FILE).exists() and not options.resume:
         raise InputError(
             f"{options.output} holds an interrupted run: add --resume, or delete {state}."
         )
-    state.mkdir(parents=True, exist_ok=True)
-    return state
+
+
+def _load_all(directories: tuple[Path, ...], split: str) -> list[Example]:
+    examples = [e for directory in directories for e in load_examples(directory, split)]
+    if not examples:
+        files = ", ".join(str(directory / f"{split}.jsonl") for directory in directories)
+        raise InputError(f"There is no text in {files}.")
+    return examples
 
 
 def _start(options: Options, training: list[Example]) -> tuple[Any, PreTrainedTokenizerFast]:
@@ -147,6 +176,11 @@ def _start(options: Options, training: list[Example]) -> tuple[Any, PreTrainedTo
         tokenizer = fresh_tokenizer([*texts, *prompts], preset.vocabulary)
         return fresh_model(preset, len(tokenizer), options.dropout), tokenizer
     model, tokenizer = load_pretrained(str(options.source))
+    if complete_vocabulary(model, tokenizer) and options.lora:
+        raise InputError(
+            f"{options.source} has tokens without weights (an end mark, perhaps), which --lora "
+            "cannot train: train it without --lora."
+        )
     return (with_lora(model, options.lora) if options.lora else model), tokenizer
 
 
@@ -194,10 +228,11 @@ def _save(
         tokenizer.save_pretrained(options.output)
         write_card(options.output, description.name, record)
         description.model_copy(update={"training": record}).save(options.output)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise HoroscopeError(
-            f"Cannot write {options.output} ({error.strerror or error}); make room and go on "
-            "with --resume: the training itself is saved."
+            f"Cannot write {options.output} ({reason}); make room and go on with --resume: the "
+            "training itself is saved."
         ) from None
 
 
@@ -207,7 +242,8 @@ def _fingerprint(options: Options, tokenizer: str, model: Any) -> str:
     digest.update(json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str).encode())
     digest.update(f"{options.source} {options.lora}".encode())
     for directory in options.data:
-        digest.update(_sha256(directory / "train.jsonl").encode())
+        for split in ("train", "validation"):
+            digest.update(_sha256(directory / f"{split}.jsonl").encode())
     return digest.hexdigest()
 
 
