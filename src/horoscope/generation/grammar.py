@@ -76,8 +76,9 @@ class Grammar:
             tag.POS == "NOUN" for tag in right
         ):
             return False
-        if any("Apro" in tag or "Subx" in tag or "Anum" in tag for tag in left):
-            return False  # «ваше», «знакомый», «первое» stand for a noun as well
+        possessive = self._parse(adjective)[0].normal_form in {"ваш", "наш", "свой"}
+        if not possessive and any("Apro" in t or "Subx" in t or "Anum" in t for t in left):
+            return False  # «все», «знакомый», «первое» stand for a noun as well
         if any(tag.case == "ablt" for tag in left):
             return False  # «особенно важной поддержка будет»
         if adjective in {"лучшему", "полный"}:

@@ -1,0 +1,278 @@
+"""What HoroscopeGenerator promises, with the embedded model."""
+
+import datetime
+import json
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from horoscope import generate_horoscope
+from horoscope.errors import InputError
+from horoscope.generation import HoroscopeGenerator, Wish
+from horoscope.generation.generator import EMBEDDED_MODEL
+from horoscope.generation.guard import Guard
+from horoscope.generation.sampling import draw
+from horoscope.zodiac import Sign, Topic, UnknownSignError
+
+DAY = datetime.date(2026, 11, 27)
+
+
+@pytest.fixture(scope="module")
+def generator() -> HoroscopeGenerator:
+    return HoroscopeGenerator()
+
+
+@pytest.fixture(scope="module")
+def wishes() -> list[Wish]:
+    return [Wish(sign, topic, DAY) for sign in Sign for topic in Topic]
+
+
+@pytest.fixture(scope="module")
+def texts(generator: HoroscopeGenerator, wishes: list[Wish]) -> list[str]:
+    horoscopes = generator.write(wishes)
+    assert all(horoscope.text and horoscope.finished for horoscope in horoscopes)
+    return [horoscope.text or "" for horoscope in horoscopes]
+
+
+def test_a_wish_gives_the_same_text_whatever_else_is_in_the_batch(generator, wishes, texts):
+    for index in (0, 17, 35):
+        assert generator.write([wishes[index]])[0].text == texts[index]
+    some = [wishes[30], wishes[2], wishes[2], wishes[11]]
+    assert [h.text for h in generator.write(some)] == [texts[30], texts[2], texts[2], texts[11]]
+
+
+def test_a_wish_gives_the_same_text_in_another_process(wishes, texts):
+    done = horoscope("generate", "овен", "--date", DAY.isoformat())
+    assert done.stdout == texts[wishes.index(Wish(Sign.ARIES, Topic.GENERAL, DAY))] + "\n"
+
+
+def test_sign_topic_date_and_seed_each_make_another_text(generator):
+    wish = Wish(Sign.LEO, Topic.GENERAL, DAY)
+    others = [
+        Wish(Sign.VIRGO, Topic.GENERAL, DAY),
+        Wish(Sign.LEO, Topic.LOVE, DAY),
+        Wish(Sign.LEO, Topic.GENERAL, DAY + datetime.timedelta(days=1)),
+        Wish(Sign.LEO, Topic.GENERAL, DAY, 0),
+        Wish(Sign.LEO, Topic.GENERAL, DAY, 1),
+    ]
+    assert len({h.text for h in generator.write([wish, *others])}) == 6
+
+
+def test_every_text_is_whole_sentences_about_its_own_sign_without_repetition(wishes, texts):
+    for wish, text in zip(wishes, texts, strict=True):
+        assert text[0].isupper()
+        assert text[-1] in ".!?…"
+        assert 120 < len(text) < 700
+        words = text.lower().replace(".", "").replace(",", "").split()
+        assert not any(set(words) & sign.forms for sign in Sign if sign is not wish.sign)
+        runs = [tuple(words[i : i + 4]) for i in range(len(words) - 3)]
+        assert len(set(runs)) == len(runs)
+
+
+def test_what_is_streamed_stands_and_is_the_same_text(generator, wishes, texts):
+    pieces = list(generator.stream(wishes[5]))
+    assert "".join(pieces) == texts[5]
+    assert len(pieces) > 2
+    assert all(piece.rstrip()[-1] in ".!?…" for piece in pieces)
+
+
+def test_sentences_are_told_as_they_come_and_each_text_only_grows(generator, wishes, texts):
+    heard: dict[int, list[str]] = {}
+    generator.write(wishes[:6], lambda i, text: bool(heard.setdefault(i, []).append(text)) or True)
+    for index, told in heard.items():
+        assert all(later.startswith(earlier) for earlier, later in pairwise(told))
+        assert texts[index].startswith(told[-1])
+
+
+def test_a_stopped_text_ends_at_its_last_whole_sentence_and_the_others_go_on(
+    generator, wishes, texts
+):
+    stopped, other = generator.write(wishes[:2], lambda index, text: index != 0)
+    assert not stopped.finished
+    assert stopped.text
+    assert texts[0].startswith(stopped.text)
+    assert other.text == texts[1]
+
+
+def test_no_wishes_give_no_horoscopes(generator):
+    assert generator.write([]) == []
+
+
+@pytest.mark.parametrize("file", ["model.json", "tokenizer.json", "openvino_model.bin"])
+def test_a_model_directory_without_a_file_is_one_clear_line(tmp_path, file):
+    directory = copy_of_the_model(tmp_path)
+    (directory / file).unlink()
+    assert_one_line(directory, file)
+
+
+@pytest.mark.parametrize("file", ["model.json", "tokenizer.json", "openvino_model.xml"])
+def test_half_a_file_in_a_model_directory_is_one_clear_line(tmp_path, file):
+    directory = copy_of_the_model(tmp_path)
+    path = directory / file
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert_one_line(directory, file)
+
+
+def test_half_a_download_of_the_weights_is_one_clear_line(tmp_path):
+    directory = copy_of_the_model(tmp_path)
+    path = directory / "openvino_model.bin"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert_one_line(directory, "half a download")
+
+
+def test_a_model_that_was_never_exported_says_what_to_run(tmp_path):
+    directory = copy_of_the_model(tmp_path)
+    path = directory / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"engine": []}))
+    assert_one_line(directory, "horoscope export")
+
+
+def test_a_directory_that_is_not_there_is_one_clear_line(tmp_path):
+    assert_one_line(tmp_path / "nowhere", "nowhere")
+
+
+def test_generate_horoscope_takes_what_people_type():
+    assert generate_horoscope("Льву", date=DAY) == generate_horoscope("5 августа", date=DAY)
+    with pytest.raises(UnknownSignError):
+        generate_horoscope("жираф")
+
+
+def test_generate_horoscope_writes_the_original_way_with_a_tokenizer_and_a_model():
+    from horoscope.training.models import Preset, fresh_model, fresh_tokenizer
+
+    tok = fresh_tokenizer(["лев\nХороший день для дел.", "рак\nТихий день."] * 20, 300)
+    model = fresh_model(Preset(16, 1, 2, 300), len(tok), 0.0)
+    first = generate_horoscope("лев", tok, model, seed=1)
+    assert isinstance(first, str)
+    assert first == generate_horoscope("Львам", tok, model, seed=1)
+    assert "<" not in first
+    with pytest.raises(InputError):
+        generate_horoscope("лев", tok)
+
+
+def test_the_service_needs_no_torch():
+    code = (
+        "import sys, horoscope; horoscope.generate_horoscope('лев'); "
+        "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestCommand:
+    def test_prints_one_text_and_the_same_one_again(self):
+        first = horoscope("generate", "Льву", "--seed", "7")
+        assert first.returncode == 0
+        assert first.stdout.count("\n") == 1
+        assert first.stdout == horoscope("generate", "leo", "--seed", "7").stdout
+
+    def test_streams_the_same_text(self):
+        day = ("--date", "2026-01-02")
+        streamed = horoscope("generate", "рыбы", "--stream", *day)
+        assert streamed.stdout == horoscope("generate", "рыбы", *day).stdout
+
+    def test_writes_several_different_ones_as_json(self):
+        rows = horoscope("generate", "рак", "--topic", "love", "-n", "3", "--json").stdout
+        parsed = [json.loads(line) for line in rows.splitlines()]
+        assert len({row["text"] for row in parsed}) == 3
+        assert {row["sign"] for row in parsed} == {"cancer"}
+        assert {row["topic"] for row in parsed} == {"love"}
+
+    def test_a_misspelt_sign_is_asked_about_in_one_line(self):
+        done = horoscope("generate", "казерог")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert "Может быть, козерог?" in done.stderr
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [("рак", "--model", "/nowhere"), ("рак", "--date", "вчера"), ("рак", "-n", "0")],
+    )
+    def test_wrong_options_say_so_without_a_traceback(self, wrong):
+        done = horoscope("generate", *wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("День подходит для работы и отдыха.", None),
+        ("Вы успеете закончить два важных дела.", None),
+        ("Близкие помогут друг другу советом.", None),
+        ("День подходит для", "unfinished"),
+        ("Хороший день.", "length"),
+        ("День подходит для <b>работы</b>.", "characters"),
+        ("день подходит для работы.", "characters"),
+        ("День подходит ,для работы.", "characters"),
+        ("Сегодня Девам лучше отдохнуть дома.", "another sign"),
+        ("День день подходит для работы.", "repetition"),
+        ("День подходит для работючки и отдыха.", "unknown word"),
+        ("Вас ждет важный задача на работе.", "agreement"),
+        ("Прислушайтесь к вашему просьбам и делам.", "agreement"),
+        ("Подготовьтесь к разговора с начальством.", "government"),
+        ("Вечером вы сможет спокойно отдохнуть.", "verb form"),
+        ("Важная встреча пройдут очень хорошо.", "subject and verb"),
+        ("Они помогут вам с делами.", "pronoun"),
+        ("Займитесь уборкой и другими уборками.", "tautology"),
+    ],
+)
+def test_the_guard_refuses_a_sentence_for_its_fault_only(sentence, reason):
+    assert Guard().refuse(sentence, [], Sign.LEO) == reason
+
+
+def test_the_guard_refuses_what_the_text_has_said_already():
+    said = ["Утром вам помогут старые друзья."]
+    guard = Guard()
+    assert guard.refuse("Утром вам помогут старые друзья.", said, Sign.LEO) == "repetition"
+    assert guard.refuse("Днем утром вам помогут старые идеи.", said, Sign.LEO) == "repetition"
+    assert guard.refuse("Они придут к вам вечером.", said, Sign.LEO) is None
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(-20, 20, width=32), min_size=5, max_size=5), min_size=1, max_size=4
+    ),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0.1, 2),
+    st.floats(0.01, 1),
+)
+def test_a_draw_is_never_less_likely_than_min_p_allows(rows, uniform, temperature, min_p):
+    logits = np.array(rows, np.float32)
+    tokens = draw(logits, np.full(len(rows), uniform), temperature, min_p)
+    chosen = logits[np.arange(len(rows)), tokens].astype(float)
+    ratio = np.exp((chosen - logits.max(axis=1)) / temperature)
+    assert (ratio >= min_p * 0.99).all()
+    for row, token in enumerate(tokens):  # neighbours play no part
+        alone = draw(logits[row : row + 1], np.array([uniform]), temperature, min_p)
+        assert alone[0] == token
+
+
+def test_draws_follow_the_probabilities():
+    logits = np.log(np.array([[0.5, 0.3, 0.2, 0.0001]], np.float32))
+    uniforms = (np.arange(1000) + 0.5) / 1000
+    drawn = [int(draw(logits, np.array([u]), 1.0, 0.1)[0]) for u in uniforms]
+    assert [drawn.count(token) for token in range(4)] == pytest.approx([500, 300, 200, 0], abs=2)
+
+
+def horoscope(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "horoscope", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def copy_of_the_model(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EMBEDDED_MODEL, tmp_path / "model"))
+
+
+def assert_one_line(directory: Path, names: str) -> None:
+    done = horoscope("generate", "лев", "--model", str(directory))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert names in done.stderr
