@@ -13,7 +13,7 @@ SHORTEST = 80  # characters; people's shortest whole texts have about 120
 LONGEST = 1500  # characters; beyond it several days stand in one cell
 KNOWN_WORDS = 0.8  # of a Russian text's words a dictionary knows more than this share
 
-_SENTENCE_BREAK = re.compile(r"(?<=[.!?…])\s+|(?<=[.!?…][»)])\s+")
+_SENTENCE_BREAK = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][»)]))\s+(?![а-я])")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]{0,300}>")
 _MARKUP = re.compile(r"[*#_`~|\\\[\]{}<>^]+")
@@ -23,7 +23,7 @@ _STRAIGHT_QUOTES = re.compile(r'(^|[\s(«—])"')
 _ADVERT = re.compile(
     r"https?://|www\.|\b[\w-]+\.(?:ru|com|net|org|рф|su)\b|@\w|(?:\+7|\b8)[\s(-]*\d{3}[\s)-]*\d{3}"
     r"|\bподпи(?:шитесь|шись|сывайтесь|сывайся)\b|\bтелеграм|\bна правах рекламы|\bпромокод"
-    r"|\bчитайте (?:также|далее|еще|на)\b|\bна (?:нашем |этом )?сайте\b|\bваш личный гороскоп\b"
+    r"|\bчитайте (?:также|далее|еще|на)\b|\bна (?:нашем|этом) сайте\b|\bваш личный гороскоп\b"
     r"|^(?:источник|фото|реклама)\b\s*[:.]|©",
     re.IGNORECASE,
 )
@@ -36,7 +36,8 @@ _SIGN_HEADING = rf"(?:{_NAMES})(?:\s*\([^)]{{1,40}}\))?\s*(?:[:.]\s*|\s)"
 _DAY_HEADING = rf"{_DAY}(?:,\s*\w+)?\s*[:.—]\s*"
 _HEADING = re.compile(
     rf"^(?:[\u2648-\u2653]\s*)?(?:"
-    rf"(?i:(?:любовный |деловой |бизнес-)?гороскоп (?:на|для) [^.!?:]{{1,60}}[:.]\s*)"
+    rf"(?i:(?:любовный |деловой |бизнес-)?гороскоп (?:на|для) "
+    rf"(?:[^.!?:]{{1,60}}:|(?:сегодня|завтра|{_DAY})\.)\s*)"
     rf"|{_SIGN_HEADING}|{_DAY_HEADING})(?=[А-Я«])"
 )
 _PASTED = re.compile(rf"[.!?…»]\s*(?:{_SIGN_HEADING}|{_DAY_HEADING})(?=[А-Я«])")
