@@ -1,5 +1,6 @@
 from collections import defaultdict
 from datetime import date, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ def test_within_a_source_training_is_before_validation_and_that_before_test(
             days[each.source, side].append(each.date)
     for source in ("ours", "theirs"):
         sides = [days[source, side] for side in SPLITS if days[source, side]]
-        assert all(max(a) < min(b) for a, b in zip(sides, sides[1:], strict=False))
+        assert all(max(a) < min(b) for a, b in pairwise(sides))
         assert len(sides) in {0, 3}
 
 

@@ -59,14 +59,15 @@ def clean(text: str, sign: Sign) -> Cleaned:
     """Mend `text`, then judge it. Cleaning what is clean changes nothing."""
     mended: dict[str, None] = {}
     for _ in range(10):  # one rule may lay bare what an earlier one mends
-        before = text
+        before, changes = text, []
         for name, mend in _MENDING.items():
             changed = mend(text)
             if changed != text:
-                mended[name] = None
+                changes.append(name)
             text = changed
         if text == before:
-            break
+            break  # what one rule changed another may have put back
+        mended.update(dict.fromkeys(changes))
     return Cleaned(text, tuple(mended), _fault(text, sign))
 
 
