@@ -101,7 +101,11 @@ class Server:
             chat_id = None
         trouble = self._telegram.troubles.strike(method, chat_id)
         if trouble is None or trouble.taken:
-            result = await self._api.call(method, parameters)
+            try:
+                result = await self._api.call(method, parameters)
+            except ApiError as error:
+                self._telegram.refused[f"{method}: {error.description}"] += 1
+                raise
         if trouble is None:
             return web.json_response({"ok": True, "result": result})
         if trouble.status is None:

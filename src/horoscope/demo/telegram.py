@@ -5,7 +5,7 @@ What the bot does in it is in `bot_api`. Chats, messages and users are the Bot A
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,8 +94,10 @@ class Telegram:
         }
         self.commands: list[Json] = []
         self.queries: dict[str, Query] = {}
-        self.calls: defaultdict[str, int] = defaultdict(int)
+        self.calls: Counter[str] = Counter()
         """How often the bot called each method."""
+        self.refused: Counter[str] = Counter()
+        """How often a call was refused, and why; trouble on demand does not count."""
         self._watchers: dict[int, set[asyncio.Queue[Json]]] = defaultdict(set)
         # Private chats share one count of messages, groups have their own, as in Telegram.
         self._last_message: defaultdict[int, int] = defaultdict(int, {FORUM: 10})

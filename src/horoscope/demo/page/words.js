@@ -53,7 +53,7 @@ export function initials(name) {
 }
 
 /** A hue that belongs to a number for ever. */
-export const hueOf = (number) => Math.abs(number * 137) % 360;
+export const hueOf = (number) => Math.abs(number * 79) % 360;
 
 export function timeOf(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString("ru", { hour: "2-digit", minute: "2-digit" });
