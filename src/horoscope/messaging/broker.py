@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from horoscope.messaging.messages import Message
@@ -32,6 +33,10 @@ class Delivery(Protocol, Generic[M_co]):
 class Subscription(Protocol[M_co]):
     """One subscriber's share of the messages of one kind."""
 
+    @property
+    def share(self) -> float:
+        """The part of all messages of the kind that comes here, from 0 to 1."""
+
     async def take(self) -> Sequence[Delivery[M_co]]:
         """Wait for messages, then take those that wait together: one at least.
 
@@ -53,10 +58,16 @@ async def batches(subscription: Subscription[M]) -> AsyncIterator[Sequence[Deliv
 class DeadLetter:
     """A message that nobody could deal with."""
 
+    origin: str
+    """Where it came from, as one word; also its name."""
     schema: str
+    version: str
+    key: str
     body: str
-    """As it came, valid or not."""
+    """As it came, valid or not; bytes that are no UTF-8 are surrogates (surrogateescape)."""
     reason: str
+    at: datetime
+    """When it was put here."""
 
 
 class Broker(Protocol):
@@ -83,3 +94,9 @@ class Broker(Protocol):
 
     async def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The oldest of the messages that were rejected or could not be read."""
+
+    async def replay(self, letter: DeadLetter) -> None:
+        """Publish what a dead letter holds once more, and take it from the dead letters.
+
+        Raises BrokerUnavailableError.
+        """

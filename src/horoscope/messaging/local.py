@@ -3,15 +3,15 @@
 import asyncio
 import itertools
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import ValidationError
-
 from horoscope.messaging.broker import BrokerUnavailableError, DeadLetter, Subscription
-from horoscope.messaging.messages import Message
+from horoscope.messaging.messages import Message, UnreadableError, read
 
 M = TypeVar("M", bound=Message)
 
@@ -32,10 +32,13 @@ CREATE TABLE IF NOT EXISTS messages (
 CREATE INDEX IF NOT EXISTS waiting ON messages (schema, number) WHERE taker = 0;
 CREATE INDEX IF NOT EXISTS taken ON messages (schema, key) WHERE taker > 0;
 CREATE TABLE IF NOT EXISTS dead_letters (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     schema TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    key TEXT NOT NULL,
     body TEXT NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    at REAL NOT NULL
 );
 """
 TAKE = """
@@ -50,8 +53,8 @@ UPDATE messages SET taker = :taker WHERE number IN (
 ) RETURNING number, version, body
 """
 BURY = """
-INSERT INTO dead_letters (schema, body, reason)
-SELECT schema, body, ? FROM messages WHERE number = ?
+INSERT OR REPLACE INTO dead_letters (number, schema, version, key, body, reason, at)
+SELECT number, schema, version, key, body, ?, ? FROM messages WHERE number = ?
 """
 
 
@@ -120,9 +123,23 @@ class LocalBroker:
     async def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The oldest of the messages that were rejected or could not be read."""
         rows = self.execute(
-            "SELECT schema, body, reason FROM dead_letters ORDER BY number LIMIT ?", (limit,)
+            "SELECT number, schema, version, key, body, reason, at FROM dead_letters"
+            " ORDER BY number LIMIT ?",
+            (limit,),
         )
-        return [DeadLetter(*row) for row in rows]
+        return [
+            DeadLetter(str(number), schema, str(version), key, body, reason, _moment(at))
+            for number, schema, version, key, body, reason, at in rows
+        ]
+
+    async def replay(self, letter: DeadLetter) -> None:
+        """Put what a dead letter holds into the queue once more, and take the letter away."""
+        self.execute(
+            "INSERT INTO messages (schema, version, key, body) VALUES (?, ?, ?, ?)",
+            (letter.schema, int(letter.version), letter.key, letter.body),
+        )
+        self.execute("DELETE FROM dead_letters WHERE number = ?", (int(letter.origin),))
+        self.wake(letter.schema)
 
     def execute(self, statement: str, values: Any = ()) -> list[Any]:
         """Run one statement. Raises BrokerUnavailableError."""
@@ -136,7 +153,7 @@ class LocalBroker:
     def bury(self, number: int, reason: str) -> None:
         """Move a message to the dead letters."""
         # The copy first: killed between the two, the message comes once more.
-        self.execute(BURY, (reason, number))
+        self.execute(BURY, (reason, time.time(), number))
         self.execute("DELETE FROM messages WHERE number = ?", (number,))
 
     def wake(self, schema: str) -> None:
@@ -166,6 +183,8 @@ class _LocalDelivery(Generic[M]):
 
 
 class _DurableSubscription(Generic[M]):
+    share = 1.0
+
     def __init__(self, broker: LocalBroker, kind: type[M], max_batch: int, taker: int) -> None:
         self._broker = broker
         self._kind = kind
@@ -180,11 +199,9 @@ class _DurableSubscription(Generic[M]):
             rows = sorted(self._broker.execute(TAKE, values))
             for number, version, body in rows:
                 try:
-                    if version != self._kind.VERSION:
-                        raise ValueError(f"version {version}")
-                    message = self._kind.model_validate_json(body)
-                except ValueError as error:
-                    self._broker.bury(number, _why_unreadable(schema, error))
+                    message = read(self._kind, schema, str(version), body)
+                except UnreadableError as error:
+                    self._broker.bury(number, str(error))
                     continue
                 batch.append(_LocalDelivery(self._broker, message, number))
             if batch:
@@ -215,6 +232,8 @@ class _PassingDelivery(Generic[M]):
 
 
 class _PassingSubscription(Generic[M]):
+    share = 1.0
+
     def __init__(self, listeners: list[asyncio.Queue[M]], max_batch: int) -> None:
         self._queue: asyncio.Queue[M] = asyncio.Queue(BEST_EFFORT_BACKLOG)
         self._max_batch = max_batch
@@ -232,9 +251,5 @@ class _PassingSubscription(Generic[M]):
             self._listeners.remove(self._queue)
 
 
-def _why_unreadable(schema: str, error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        return f"not a {schema} of today: {where}: {first['msg']}"
-    return f"not a {schema} of today: {error}"
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from datetime import date as Date
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from horoscope.zodiac import Sign, Topic
 
@@ -26,6 +26,27 @@ class Message(BaseModel):
     def key(self) -> str:
         """Messages of one key keep their order: those of one chat."""
         raise NotImplementedError
+
+
+M = TypeVar("M", bound=Message)
+
+
+class UnreadableError(ValueError):
+    """What came is no message of today; says why."""
+
+
+def read(kind: type[M], schema: str, version: str, body: str | bytes) -> M:
+    """The message of a kind in `body`. Raises UnreadableError."""
+    try:
+        if (schema, version) != (kind.SCHEMA, str(kind.VERSION)):
+            raise ValueError(f"schema {schema!r}, version {version!r}")
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise UnreadableError(f"not a {kind.SCHEMA} of today: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise UnreadableError(f"not a {kind.SCHEMA} of today: {error}") from None
 
 
 class Address(BaseModel):
