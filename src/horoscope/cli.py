@@ -17,6 +17,12 @@ COMMANDS = {
     ),
     "export": ("horoscope.training.export_command:export", "Make the fast CPU engine of a model."),
     "run": ("horoscope.bot.command:run", "The whole bot in one process."),
+    "bot": ("horoscope.bot.command:bot", "The Telegram side alone, on Apache Kafka."),
+    "worker": ("horoscope.worker_command:worker", "The writing side alone, on Apache Kafka."),
+    "dead-letters": (
+        "horoscope.messaging.command:dead_letters",
+        "What nobody could deal with: list, show, replay.",
+    ),
     "demo": (
         "horoscope.demo.command:demo",
         "A local Telegram with the bot in it; no token needed.",
@@ -68,6 +74,12 @@ def main() -> None:
     except HoroscopeError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("horoscope"):
+            raise
+        needs = f"This command needs {error.name}: pip install 'horoscope[train]'"
+        click.echo(f"Error: {needs}", err=True)
+        sys.exit(1)
     except BrokenPipeError:
         # The reader of our output (head, less) left; that is no failure of ours.
         sys.stderr.close()

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 
-from horoscope.bot.service import bot_stages, introduce, run_in_order
-from horoscope.bot.store import SqliteStore
+from horoscope.bot.service import bot_stages, connect_store, introduce
 from horoscope.bot.telegram import connect
 from horoscope.generation.generator import HoroscopeGenerator
 from horoscope.messaging.local import LocalBroker
+from horoscope.program import run_in_order
 from horoscope.settings import Settings
 from horoscope.worker import Worker, Writer
 
@@ -26,7 +26,7 @@ async def run_all(settings: Settings, writer: Writer | None = None) -> None:
         broker = LocalBroker(settings.data / "queue.sqlite")
         await broker.start()
         leaving.push_async_callback(broker.close)
-        store = SqliteStore(settings.data / "memory.sqlite")
+        store = connect_store(settings)
         await store.start()
         leaving.push_async_callback(store.close)
         me = await introduce(bot, settings)

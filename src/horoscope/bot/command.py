@@ -1,13 +1,10 @@
-"""`horoscope run`."""
+"""`horoscope run` and `horoscope bot`."""
 
-import asyncio
-import logging
-import signal
 import sys
-from contextlib import suppress
 
 import click
 
+from horoscope.program import run_until_told
 from horoscope.settings import Settings, load_settings
 
 NO_TOKEN = """\
@@ -22,23 +19,28 @@ def run() -> None:
 
     Settings come from the environment and from a file .env; docs/bot.md lists them.
     """
+    settings = _settings_with_token()
+    from horoscope.bot.application import run_all
+
+    run_until_told(lambda: run_all(settings))
+
+
+@click.command()
+def bot() -> None:
+    """Run the Telegram side alone; horoscopes come from workers, through Apache Kafka.
+
+    Start as many as you like (several with HOROSCOPE_UPDATES=webhook and HOROSCOPE_DATABASE_URL).
+    HOROSCOPE_KAFKA_BOOTSTRAP_SERVERS says where Kafka is; docs/bot.md lists all settings.
+    """
+    settings = _settings_with_token()
+    from horoscope.bot.service import run_bot
+
+    run_until_told(lambda: run_bot(settings))
+
+
+def _settings_with_token() -> Settings:
     settings = load_settings()
     if settings.telegram_token is None or not settings.telegram_token.get_secret_value().strip():
         click.echo(NO_TOKEN, err=True)
         sys.exit(2)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    # aiogram tells of every update.
-    logging.getLogger("aiogram").setLevel(logging.WARNING)
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_run_until_told(settings))
-
-
-async def _run_until_told(settings: Settings) -> None:
-    from horoscope.bot.application import run_all
-
-    this = asyncio.current_task()
-    assert this is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    await run_all(settings)
+    return settings

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiogram import Bot
@@ -15,23 +16,58 @@ from horoscope.bot.delivery import Delivery
 from horoscope.bot.outbox import Outbox
 from horoscope.bot.polling import Polling
 from horoscope.bot.preview import Preview
-from horoscope.bot.store import Store
+from horoscope.bot.store import SqliteStore, Store
 from horoscope.bot.telegram import (
     FAILURES,
     WRONG_TOKEN,
+    connect,
     in_one_line,
     wrong_token,
 )
 from horoscope.bot.updates import Updates
 from horoscope.bot.voice import Voice
 from horoscope.bot.webhook import Webhook
+from horoscope.health import telling_health
 from horoscope.messaging.broker import Broker
+from horoscope.messaging.kafka.broker import KafkaBroker
 from horoscope.patience import pauses
+from horoscope.program import run_in_order
 from horoscope.settings import Settings
 
-STOP_S = 10.0
-
 logger = logging.getLogger(__name__)
+
+
+async def run_bot(settings: Settings) -> None:
+    """Run a bot on Kafka until cancelled; any number of them share the work.
+
+    Raises HoroscopeError.
+    """
+    here = False
+
+    def why_not_ready() -> str:
+        # While Kafka is away the bot still has something to say, so that is no reason.
+        return "" if here else "waiting for Kafka, the database or Telegram"
+
+    async with AsyncExitStack() as leaving:
+        bot = connect(settings)
+        leaving.push_async_callback(bot.session.close)
+        broker = KafkaBroker(settings)
+        await leaving.enter_async_context(telling_health(settings, why_not_ready))
+        leaving.push_async_callback(broker.close)
+        await broker.start()
+        store = connect_store(settings)
+        leaving.push_async_callback(store.close)
+        await store.start()
+        me = await introduce(bot, settings)
+        stages = bot_stages(settings, bot, me, broker, store)
+        logger.info("@%s is here.", me.username)
+        here = True
+        await run_in_order(stages)
+
+
+def connect_store(settings: Settings) -> Store:
+    """The memory that the settings name."""
+    return SqliteStore(settings.data / "memory.sqlite")
 
 
 def bot_stages(
@@ -80,25 +116,3 @@ async def _meet(bot: Bot, url: str) -> User:
                 logger.warning("Telegram does not answer at %s: %s. Trying again.", url, why)
             said = True
             await asyncio.sleep(next(pause))
-
-
-async def run_in_order(stages: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run stages side by side until cancelled or one fails, then end them one after the other.
-
-    A stage that is cancelled finishes what it has begun; STOP_S after the end began, all that
-    are left are cancelled once more, and leave at once.
-    """
-    tasks = [asyncio.create_task(stage) for stage in stages]
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            await task
-    finally:
-        until = asyncio.get_running_loop().time() + STOP_S
-        for task in tasks:
-            task.cancel()
-            left = until - asyncio.get_running_loop().time()
-            await asyncio.wait([task], timeout=max(0.0, left))
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=1.0)

@@ -95,8 +95,8 @@ class Broker(Protocol):
     async def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The oldest of the messages that were rejected or could not be read."""
 
-    async def replay(self, letter: DeadLetter) -> None:
-        """Publish what a dead letter holds once more, and take it from the dead letters.
+    async def replay(self, letter: DeadLetter, body: str) -> None:
+        """Publish `body` where a dead letter came from, and take that from the dead letters.
 
         Raises BrokerUnavailableError.
         """

@@ -132,11 +132,11 @@ class LocalBroker:
             for number, schema, version, key, body, reason, at in rows
         ]
 
-    async def replay(self, letter: DeadLetter) -> None:
-        """Put what a dead letter holds into the queue once more, and take the letter away."""
+    async def replay(self, letter: DeadLetter, body: str) -> None:
+        """Put `body` into the queue in place of a dead letter."""
         self.execute(
             "INSERT INTO messages (schema, version, key, body) VALUES (?, ?, ?, ?)",
-            (letter.schema, int(letter.version), letter.key, letter.body),
+            (letter.schema, int(letter.version), letter.key, body),
         )
         self.execute("DELETE FROM dead_letters WHERE number = ?", (int(letter.origin),))
         self.wake(letter.schema)

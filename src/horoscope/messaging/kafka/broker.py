@@ -115,11 +115,11 @@ class KafkaBroker:
         letters = await dead_letters.read_all(self._config, topic, self._partitions[topic])
         return letters[:limit]
 
-    async def replay(self, letter: DeadLetter) -> None:
-        """Publish what a dead letter holds once more, and take the letter away."""
-        body = letter.body.encode(errors="surrogateescape")
+    async def replay(self, letter: DeadLetter, body: str) -> None:
+        """Publish `body` where a dead letter came from, and take that from the dead letters."""
         headers: Headers = {"schema": letter.schema, "version": letter.version}
-        await self.send(dead_letters.topic_of(letter), letter.key, body, headers)
+        topic = dead_letters.topic_of(letter)
+        await self.send(topic, letter.key, body.encode(errors="surrogateescape"), headers)
         await self.send(self._topic(DEAD_LETTER), letter.origin, None, {})
 
     async def send(self, topic: str, key: str, value: bytes | None, headers: Headers) -> None:

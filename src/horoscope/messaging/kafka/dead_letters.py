@@ -1,5 +1,7 @@
 """Dead letters in Kafka: what of a record is kept, and how they are read."""
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
@@ -33,6 +35,19 @@ def topic_of(letter: DeadLetter) -> str:
 
 async def read_all(config: Config, topic: str, partitions: int) -> list[DeadLetter]:
     """All letters but those that were replayed, oldest first. Raises BrokerUnavailableError."""
+    for pause in (0.2, 0.5, 1.0):
+        with suppress(KafkaException):  # a topic that was just made has no leader yet
+            return await _read_all(config, topic, partitions)
+        await asyncio.sleep(pause)
+    try:
+        return await _read_all(config, topic, partitions)
+    except KafkaException as error:
+        raise BrokerUnavailableError(
+            f"The dead letters cannot be read: {in_one_line(error.args[0])}."
+        ) from None
+
+
+async def _read_all(config: Config, topic: str, partitions: int) -> list[DeadLetter]:
     consumer = AIOConsumer(
         config | {"group.id": "horoscope-dead-letters", "enable.auto.commit": False}
     )
@@ -57,10 +72,6 @@ async def read_all(config: Config, topic: str, partitions: int) -> list[DeadLett
                     letters.pop(record.key, None)
                 else:
                     letters[record.key] = _letter(record)
-    except KafkaException as error:
-        raise BrokerUnavailableError(
-            f"The dead letters cannot be read: {in_one_line(error.args[0])}."
-        ) from None
     finally:
         await consumer.close()
     return sorted(letters.values(), key=lambda letter: letter.at)

@@ -1,0 +1,52 @@
+"""How a program runs: its log, its parts side by side, and its end when it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+# Ten seconds are ours after SIGTERM; what is left of them is for letting go.
+STOP_S = 7.0
+
+
+def run_until_told(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGTERM or Ctrl-C cancels the program, with its log on standard error."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    # aiogram tells of every update.
+    logging.getLogger("aiogram").setLevel(logging.WARNING)
+    with suppress(asyncio.CancelledError):
+        asyncio.run(_listen_for_the_end(program))
+
+
+async def _listen_for_the_end(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    await program()
+
+
+async def run_in_order(stages: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run stages side by side until cancelled or one fails, then end them one after the other.
+
+    A stage that is cancelled finishes what it has begun; STOP_S after the end began, all that
+    are left are cancelled once more, and leave at once.
+    """
+    tasks = [asyncio.create_task(stage) for stage in stages]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            await task
+    finally:
+        until = asyncio.get_running_loop().time() + STOP_S
+        for task in tasks:
+            task.cancel()
+            left = until - asyncio.get_running_loop().time()
+            await asyncio.wait([task], timeout=max(0.0, left))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0)
