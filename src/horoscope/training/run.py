@@ -80,9 +80,9 @@ def run(options: Options) -> None:
     _check(options)
     state = options.output / STATE_DIRECTORY
     if (options.output / DESCRIPTION_FILE).exists():
-        if options.resume and state.exists():  # killed after its last word
-            shutil.rmtree(state)
-            click.echo(f"{options.output} was finished.")
+        if options.resume:  # the kill may have come after the last step
+            shutil.rmtree(state, ignore_errors=True)
+            click.echo(f"{options.output} is finished: there is nothing to resume.")
             return
         raise InputError(f"{options.output} holds a finished model; choose another --output.")
     training = _load_all(options.data, "train")
