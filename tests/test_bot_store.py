@@ -1,12 +1,16 @@
-"""What the bot remembers; a store joins by an entry in STORES."""
+"""What the bot remembers, in a file and in PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
+from postgres_server import PostgresServer
 
 from horoscope.bot import store as store_module
+from horoscope.bot.postgres import PostgresStore
 from horoscope.bot.store import (
     KEEP_REQUESTS_S,
     Admission,
@@ -16,15 +20,12 @@ from horoscope.bot.store import (
     Store,
     StoreUnavailableError,
 )
+from horoscope.errors import InputError
 from horoscope.messaging.messages import Address, HoroscopeRequest
 from horoscope.zodiac import Sign
 
 LIMITS = Limits(person=3, group=4)
 GROUP = -100
-
-STORES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda directory: SqliteStore(directory / "memory.sqlite"),
-}
 
 
 class Clock:
@@ -44,11 +45,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.fixture(params=STORES)
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> AsyncIterator[Store]:
-    store = STORES[request.param](tmp_path)
+@pytest.fixture(params=["sqlite", "postgres"])
+async def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """Connects to one and the same memory each time."""
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path / "deep" / "memory.sqlite")
+    url = request.getfixturevalue("postgres")
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP TABLE IF EXISTS people, requests, said")
+    await connection.close()
+    return lambda: PostgresStore(url)
+
+
+@pytest.fixture
+async def store(connect: Callable[[], Store], clock: Clock) -> AsyncIterator[Store]:
+    store = connect()
     await store.start()
     yield store
     await store.close()
@@ -153,7 +164,7 @@ async def test_a_thing_is_said_once_in_a_while(store: Store, clock: Clock) -> No
 
 
 async def test_who_is_forgotten_is_in_no_row_and_no_answer_comes_twice(
-    store: Store, tmp_path: Path
+    store: Store,
 ) -> None:
     person = 123_456_789
     await store.remember_sign(person, Sign.LEO)
@@ -163,38 +174,35 @@ async def test_who_is_forgotten_is_in_no_row_and_no_answer_comes_twice(
     await store.first_time("busy", person, 60)
     await store.forget(person)
     assert (await store.progress("1")).answered
-    if isinstance(store, SqliteStore):
-        assert store._connection
-        for table in ("people", "requests", "said"):
-            rows = store._connection.execute(f"SELECT * FROM {table}").fetchall()
-            assert person not in {value for row in rows for value in row}
-            assert table != "requests" or len(rows) == 2
+    for table in ("people", "requests", "said"):
+        rows = await store._execute(f"SELECT * FROM {table}")
+        assert person not in {value for row in rows for value in row}
+        assert table != "requests" or len(rows) == 2
 
 
 async def test_what_is_forgotten_survives_a_restart_no_more_than_the_rest(
-    tmp_path: Path,
+    connect: Callable[[], Store],
 ) -> None:
-    first = SqliteStore(tmp_path / "deep" / "memory.sqlite")
+    first = connect()
     await first.start()
     await first.remember_sign(1, Sign.LEO)
     await first.remember_sign(2, Sign.LEO)
     await first.forget(2)
     await first.close()
-    second = SqliteStore(tmp_path / "deep" / "memory.sqlite")
+    second = connect()
     await second.start()
     assert await second.sign_of(1) is Sign.LEO
     assert await second.sign_of(2) is None
     await second.close()
 
 
-async def test_old_requests_are_cleared_away(store: SqliteStore, clock: Clock) -> None:
+async def test_old_requests_are_cleared_away(store: Store, clock: Clock) -> None:
     for number in range(50):
         await answered(store, request(number, user=number))
     clock.now += KEEP_REQUESTS_S + 1
     for number in range(50, 80):
         await answered(store, request(number, user=number))
-    assert store._connection
-    [(left,)] = store._connection.execute("SELECT count(*) FROM requests").fetchall()
+    [(left,)] = await store._execute("SELECT count(*) FROM requests")
     assert left == 30
 
 
@@ -207,3 +215,69 @@ async def test_a_store_that_cannot_be_used_says_so(tmp_path: Path) -> None:
         await SqliteStore(tmp_path / "broken").start()
     with pytest.raises(StoreUnavailableError):
         await SqliteStore().sign_of(1)
+
+
+# What is particular to PostgreSQL.
+
+
+@pytest.fixture
+async def others(postgres: str, clock: Clock) -> AsyncIterator[list[Store]]:
+    """Several bots with one memory."""
+    bots: list[Store] = [PostgresStore(postgres) for _ in range(4)]
+    await asyncio.gather(*(bot.start() for bot in bots))
+    yield bots
+    await asyncio.gather(*(bot.close() for bot in bots))
+
+
+async def test_bots_that_start_at_once_make_the_tables_once(postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("DROP TABLE IF EXISTS people, requests, said")
+    await connection.close()
+    bots = [PostgresStore(postgres) for _ in range(8)]
+    await asyncio.gather(*(bot.start() for bot in bots))
+    await bots[0].remember_sign(1, Sign.LEO)
+    assert await bots[7].sign_of(1) is Sign.LEO
+    await asyncio.gather(*(bot.close() for bot in bots))
+
+
+async def test_limits_hold_for_all_bots_together(others: list[Store]) -> None:
+    group = -987
+    admissions = await asyncio.gather(
+        *(
+            others[number % 4].admit(request(1000 + number, 5000 + number, group), LIMITS)
+            for number in range(40)
+        )
+    )
+    assert admissions.count(Admission.ADMITTED) == LIMITS.group
+    same_person = [others[n % 4].admit(request(2000 + n, 6000), LIMITS) for n in range(20)]
+    admissions = await asyncio.gather(*same_person)
+    assert admissions.count(Admission.ADMITTED) == 1
+    assert admissions.count(Admission.BUSY) == 19
+
+
+async def test_a_database_that_is_away_is_said_in_one_line_and_heals() -> None:
+    server = PostgresServer()
+    try:
+        server.start()
+        store = PostgresStore(server.url.replace("horoscope@", "horoscope:hush@"))
+        await store.start()
+        await store.remember_sign(1, Sign.LEO)
+        server.stop()
+        with pytest.raises(
+            StoreUnavailableError, match=r"PostgreSQL cannot be used at 127"
+        ) as said:
+            await store.sign_of(1)
+        assert "hush" not in str(said.value)
+        assert "\n" not in str(said.value)
+        with pytest.raises(StoreUnavailableError):
+            await store.admit(request(1), LIMITS)
+        server.start()
+        assert await store.sign_of(1) is Sign.LEO
+        await store.close()
+    finally:
+        server.remove()
+
+
+async def test_a_url_that_cannot_be_one_is_named() -> None:
+    with pytest.raises(InputError, match="HOROSCOPE_DATABASE_URL"):
+        await PostgresStore("mysql://127.0.0.1/x").start()

@@ -67,6 +67,10 @@ async def run_bot(settings: Settings) -> None:
 
 def connect_store(settings: Settings) -> Store:
     """The memory that the settings name."""
+    if settings.database_url:
+        from horoscope.bot.postgres import PostgresStore
+
+        return PostgresStore(settings.database_url.get_secret_value())
     return SqliteStore(settings.data / "memory.sqlite")
 
 
