@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 from scripted_telegram import TOKEN, ScriptedTelegram
 
 from horoscope.messaging.local import LocalBroker
-from horoscope.settings import Settings, load_settings
+from horoscope.settings import load_settings
 
 
 @pytest.fixture
@@ -125,16 +124,6 @@ async def test_a_setting_that_cannot_be_used_is_named(
     [line] = await last_words(process)
     assert process.returncode == 2
     assert said in line
-
-
-def test_every_setting_is_documented_with_its_default() -> None:
-    document = (Path(__file__).parent.parent / "docs" / "bot.md").read_text()
-    rows = dict(re.findall(r"^\| `(HOROSCOPE_\w+)` \| (.*?) \|", document, re.MULTILINE))
-    assert set(rows) == {f"HOROSCOPE_{name.upper()}" for name in Settings.model_fields}
-    for name, field in Settings.model_fields.items():
-        shown = rows[f"HOROSCOPE_{name.upper()}"]
-        if field.default_factory is None:
-            assert shown == ("—" if field.default is None else f"`{field.default}`")
 
 
 def test_all_types_of_aiogram_can_be_built_when_they_are_used() -> None:

@@ -20,7 +20,11 @@ class Settings(BaseSettings):
     """The settings; each is the environment variable HOROSCOPE_<NAME>, or a line in `.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HOROSCOPE_", env_file=".env", env_file_encoding="utf-8", extra="ignore"
+        env_prefix="HOROSCOPE_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        use_attribute_docstrings=True,
     )
 
     telegram_token: SecretStr | None = None
@@ -33,7 +37,8 @@ class Settings(BaseSettings):
     """A model directory made by `horoscope export`; without it the embedded model writes."""
 
     data: Path = Field(default_factory=_data_directory)
-    """A directory for what must survive a restart: the queue, and what the bot remembers."""
+    """A directory for what must survive a restart: the queue, and what the bot remembers; below
+    `$XDG_DATA_HOME`, if that is set. One bot, one directory."""
 
     timezone: str = "Europe/Moscow"
     """Where a day begins and ends for the horoscope of the day."""
@@ -48,16 +53,17 @@ class Settings(BaseSettings):
     """The interface on which to listen for Telegram's calls."""
 
     webhook_port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    """The port on which to listen for Telegram's calls."""
+    """The port on which to listen for Telegram's calls, behind your TLS proxy."""
 
     webhook_secret: SecretStr | None = None
-    """What Telegram shows us with each call; without it, one is derived from the token."""
+    """What Telegram shows with each call (1-256 letters, digits, `_`, `-`); without it, one is
+    derived from the token."""
 
     answer_within: Annotated[int, Field(ge=10)] = 600
     """Seconds after which a question is too old to answer; its asker gets an apology."""
 
     person_limit: Annotated[int, Field(ge=1)] = 10
-    """Horoscopes a minute for one person."""
+    """Horoscopes a minute for one person. One is written at a time in any case."""
 
     group_limit: Annotated[int, Field(ge=1)] = 15
     """Horoscopes a minute for one group; Telegram lets a bot say 20 things a minute there."""
@@ -66,7 +72,8 @@ class Settings(BaseSettings):
     """Calls to Telegram a second, of all bots on one token together: each takes its share."""
 
     kafka_bootstrap_servers: str | None = None
-    """Kafka's addresses, host:port with commas between; `bot` and `worker` need one."""
+    """Kafka's addresses, `host:port` with commas between. `horoscope bot` and `horoscope worker`
+    need one; `horoscope run` needs no Kafka."""
 
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How Kafka is spoken to: encrypted (SSL) or not, with a login (SASL) or without."""
@@ -102,13 +109,20 @@ class Settings(BaseSettings):
     """Copies of a topic that is made; 3 where Kafka has three brokers."""
 
     database_url: SecretStr | None = None
-    """PostgreSQL for what several bots remember together; without it, a file in HOROSCOPE_DATA."""
+    """`postgresql://user:password@host/name`, for what several bots remember together; without it,
+    `memory.sqlite` in `HOROSCOPE_DATA`."""
 
     http_host: str = "0.0.0.0"
     """The interface on which `bot` and `worker` tell how they are."""
 
     http_port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """The port on which they do (GET /live, GET /ready); without it, they do not."""
+    """The port on which they do (GET /live, /ready, /metrics); without it, they do not."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Lines of the log for people, or one JSON object a line for machines."""
+
+    tracing_url: str | None = None
+    """Where spans go (OTLP over HTTP: http://collector:4318/v1/traces); without it, nowhere."""
 
     @field_validator("timezone")
     @classmethod

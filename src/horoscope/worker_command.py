@@ -20,7 +20,7 @@ def worker() -> None:
     """Write horoscopes for the requests in Apache Kafka.
 
     Start as many as you like. HOROSCOPE_KAFKA_BOOTSTRAP_SERVERS says where Kafka is, and
-    HOROSCOPE_MODEL which model writes; docs/bot.md lists all settings.
+    HOROSCOPE_MODEL which model writes; docs/settings.md lists all settings.
     """
     settings = load_settings()
     run_until_told(lambda: run_worker(settings))

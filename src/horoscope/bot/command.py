@@ -17,7 +17,7 @@ Or try the bot without one, in a Telegram of your own: horoscope demo"""
 def run() -> None:
     """Run the whole bot in one process: Telegram, queue and model.
 
-    Settings come from the environment and from a file .env; docs/bot.md lists them.
+    Settings come from the environment and from a file .env; docs/settings.md lists them.
     """
     settings = _settings_with_token()
     from horoscope.bot.application import run_all
@@ -30,7 +30,7 @@ def bot() -> None:
     """Run the Telegram side alone; horoscopes come from workers, through Apache Kafka.
 
     Start as many as you like (several with HOROSCOPE_UPDATES=webhook and HOROSCOPE_DATABASE_URL).
-    HOROSCOPE_KAFKA_BOOTSTRAP_SERVERS says where Kafka is; docs/bot.md lists all settings.
+    HOROSCOPE_KAFKA_BOOTSTRAP_SERVERS says where Kafka is; docs/settings.md lists all settings.
     """
     settings = _settings_with_token()
     from horoscope.bot.service import run_bot
