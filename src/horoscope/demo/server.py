@@ -20,7 +20,7 @@ from horoscope.errors import HoroscopeError
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"
-STOP_S = 1.0
+STOP_S = 0.1
 # All that the page is made of lies beside it.
 SECURITY = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'",

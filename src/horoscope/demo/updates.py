@@ -30,7 +30,8 @@ class Updates:
         self.allowed: list[str] = []
         self.webhook: Webhook | None = None
         self._last = 0
-        self._changed = asyncio.Event()
+        self._added = asyncio.Event()
+        self._forgotten = asyncio.Event()
         self._poll: asyncio.Future[None] | None = None
 
     def add(self, kind: str, content: Any) -> dict[str, Any] | None:
@@ -48,20 +49,20 @@ class Updates:
     def put_back(self, update: dict[str, Any]) -> None:
         """Queue an update that was queued before: it comes to the bot again."""
         self.pending[update["update_id"]] = update
-        self._changed.set()
+        self._added.set()
         if self.webhook:
             self.webhook.deliver(update)
 
     async def drained(self) -> None:
         """Wait until the bot has acknowledged everything."""
         while self.pending:
-            self._changed.clear()
-            await self._changed.wait()
+            self._forgotten.clear()
+            await self._forgotten.wait()
 
     def forget(self, update_id: int) -> None:
         """The bot has it."""
         self.pending.pop(update_id, None)
-        self._changed.set()
+        self._forgotten.set()
 
     async def poll(
         self, offset: int, limit: int, seconds: float, allowed: list[str] | None
@@ -84,15 +85,15 @@ class Updates:
             self.forget(number)
         until = asyncio.get_running_loop().time() + min(seconds, LONGEST_POLL_S)
         while not self.pending:
-            self._changed.clear()
+            self._added.clear()
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            changed = asyncio.ensure_future(self._changed.wait())
+            added = asyncio.ensure_future(self._added.wait())
             await asyncio.wait(
-                [changed, interrupted], timeout=left, return_when=asyncio.FIRST_COMPLETED
+                [added, interrupted], timeout=left, return_when=asyncio.FIRST_COMPLETED
             )
-            changed.cancel()
+            added.cancel()
             if interrupted.done():
                 raise ApiError(
                     409,
