@@ -72,6 +72,16 @@ def test_a_text_that_resembles_two_puts_them_in_one_group() -> None:
     assert found.groups[0] == found.groups[1] == found.groups[3] != found.groups[2]
 
 
+@given(st.integers(0, 1000), st.integers(20, 200), st.integers(0, 100))
+@settings(max_examples=60, deadline=None)
+def test_a_passage_within_a_long_text_puts_both_in_one_group(
+    seed: int, length: int, before: int
+) -> None:
+    passage, long = text_of(seed, length).rstrip("."), text_of(seed + 1, 200).split()
+    found = find_duplicates([" ".join([*long[:before], passage, *long[before:]]), passage])
+    assert found.groups == [0, 0]
+
+
 def test_short_texts_and_none_at_all_can_be_compared() -> None:
     assert find_duplicates([]).groups == []
     assert find_duplicates(["Да", "Нет", "", "да!"]).repeats == {3: (0, 1.0)}

@@ -1,5 +1,6 @@
 """From the rows of a table to texts: whose sign, what topic, which day."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date as Date
@@ -136,10 +137,10 @@ def _date(cell: str | None) -> Date | None:
     """Raises ValueError if `cell` is no date."""
     if cell is None or not cell.strip():
         return None
-    day = cell.strip()
+    day = re.split(r"[ T]", cell.strip())[0]  # without the time
     for form in _DATE_FORMATS:
         try:
-            return datetime.strptime(day[:10], form).date()
+            return datetime.strptime(day, form).date()
         except ValueError:
             continue
     raise ValueError(cell)
