@@ -73,6 +73,48 @@ def retry_after(seconds: int) -> TelegramRetryAfter:
     return TelegramRetryAfter(message(1), "Too Many Requests", seconds)
 
 
+def test_a_bot_uses_no_more_than_its_share_of_the_rate_also_when_it_shrinks() -> None:
+    share = 1.0
+
+    async def scene(telegram: Telegram, outbox: Outbox) -> None:
+        nonlocal share
+        outbox.share_rate(lambda: share)
+        sending = [asyncio.create_task(outbox.send(chat, message(chat))) for chat in range(1, 301)]
+        await asyncio.sleep(3)
+        share = 1 / 3
+        await asyncio.sleep(10)
+        share = 0.0
+        await asyncio.sleep(10)
+        share = 1.0
+        await asyncio.gather(*sending)
+
+    times = play(scene).times()
+    began = times[0]
+    assert most_in([t for t in times if t < began + 3], 1.0) >= 25
+    assert 9 <= most_in([t for t in times if began + 4 <= t < began + 13], 1.0) <= 10
+    assert most_in([t for t in times if began + 14 <= t < began + 23], 1.0) == 1
+    assert len(times) == 300
+
+
+def test_what_was_settled_while_it_waited_is_not_said() -> None:
+    settled = False
+
+    async def scene(telegram: Telegram, outbox: Outbox) -> None:
+        nonlocal settled
+
+        async def is_settled() -> bool:
+            return settled
+
+        telegram.trouble[1] = [retry_after(30)]
+        async with outbox.chat(1) as chat:
+            sending = asyncio.create_task(chat.send(message(1), is_settled))
+            await asyncio.sleep(10)
+            settled = True
+            assert await sending is None
+
+    assert len(play(scene).calls) == 1
+
+
 def test_thirty_calls_a_second_go_out_in_all_and_no_more() -> None:
     async def scene(telegram: Telegram, outbox: Outbox) -> None:
         await asyncio.gather(*(outbox.send(chat, message(chat)) for chat in range(1, 301)))

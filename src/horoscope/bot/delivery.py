@@ -46,6 +46,8 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until cancelled; then finish what is under way, until cancelled again."""
         replies = self._broker.subscribe(HoroscopeReply, BATCH)
+        # Bots share Telegram's rate as they share the replies.
+        self._outbox.share_rate(lambda: replies.share)
         try:
             async for batch in batches(replies):
                 for parcel in batch:
@@ -84,7 +86,8 @@ class Delivery:
         request = reply.request
         await self._preview.end(request.id)
         # Nobody else says anything in the chat from the look to the note, so that an answer that
-        # comes twice is seen once. What remains: killed after Telegram took the answer and before
+        # comes twice is seen once; another bot may have taken over meanwhile, so a last look is
+        # taken when it is our turn. What remains: killed after Telegram took the answer and before
         # it is noted, the bot answers once more.
         async with self._outbox.chat(request.address.chat_id) as chat:
             progress = await insist(lambda: self._store.progress(request.id))
@@ -107,11 +110,15 @@ class Delivery:
 
     async def _put(self, chat: Chat, reply: HoroscopeReply, placeholder: int | None) -> None:
         request = reply.request
+
+        async def is_answered() -> bool:
+            return (await insist(lambda: self._store.progress(request.id))).answered
+
         try:
             if placeholder is None or not await self._replace(chat, reply, placeholder):
                 keyboard = keyboards.under_answer(request.sign, request.topic)
                 content = texts.answer(reply).as_kwargs()
-                await chat.send(message_to(request.address, keyboard, **content))
+                await chat.send(message_to(request.address, keyboard, **content), is_answered)
         except REFUSALS as error:
             logger.info("request %s ends unanswered: %s", request.id, error.message)
         else:

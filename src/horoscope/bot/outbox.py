@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from horoscope.bot.telegram import FAILURES, in_one_line, was_accepted
 from horoscope.patience import pauses
 
 R = TypeVar("R")
+Settled = Callable[[], Awaitable[bool]]
 
 REFUSALS = (TelegramBadRequest, TelegramForbiddenError, TelegramEntityTooLarge)
 """Errors that will be the same however often one tries."""
@@ -55,6 +56,10 @@ class Outbox:
     def roomy(self) -> bool:
         """Whether there is time for niceties."""
         return self._turns.roomy and self._now() >= self._no_niceties_until
+
+    def share_rate(self, share: Callable[[], float]) -> None:
+        """Use only that part of Telegram's rate, from 0 to 1; it may change at any time."""
+        self._turns.share = share
 
     async def send(self, chat_id: int, method: TelegramMethod[R]) -> R | None:
         """Say something in a chat in its turn; see Chat.send."""
@@ -108,13 +113,17 @@ class Outbox:
             logger.debug("%s: %s", method.__api_method__, in_one_line(error, self._bot))
         return None
 
-    async def insist(self, lane: _Lane, method: TelegramMethod[R]) -> R | None:
+    async def insist(
+        self, lane: _Lane, method: TelegramMethod[R], settled: Settled | None
+    ) -> R | None:
         """Call until Telegram has taken it; Chat.send is the way here."""
         pause = pauses()
         while True:
             await asyncio.sleep(lane.pace.wait_s)
             try:
                 async with self._turns.turn():
+                    if settled and await settled():
+                        return None
                     try:
                         taken = await self._bot(method, request_timeout=CALL_TIMEOUT_S)
                     finally:
@@ -169,10 +178,11 @@ class Chat:
         self._outbox = outbox
         self._lane = lane
 
-    async def send(self, method: TelegramMethod[R]) -> R | None:
+    async def send(self, method: TelegramMethod[R], settled: Settled | None = None) -> R | None:
         """Return once Telegram has taken it, however long it takes.
 
         429 is waited out, what can heal is tried again. Returns None if Telegram took it and its
-        answer could not be understood. Raises one of REFUSALS.
+        answer could not be understood, or if it was `settled` otherwise when its turn came.
+        Raises one of REFUSALS.
         """
-        return await self._outbox.insist(self._lane, method)
+        return await self._outbox.insist(self._lane, method, settled)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import floor
 
 MESSAGE_GAP_S = 1.0  # in one chat
 GROUP_MESSAGES = 20  # in one group ...
@@ -22,8 +23,10 @@ class Turns:
     """
 
     def __init__(self, per_second: int) -> None:
-        self._size = per_second
-        self._free = per_second
+        self.share: Callable[[], float] = lambda: 1.0
+        """The part of all turns that is ours, from 0 to 1; other programs have the rest."""
+        self._per_second = per_second
+        self._taken = 0
         self._begun = 0
         self._one_is_young = False
         self._waiting: deque[asyncio.Future[int]] = deque()
@@ -32,7 +35,12 @@ class Turns:
     @property
     def roomy(self) -> bool:
         """Whether more than half of the turns are left: time for what is merely nice."""
-        return 2 * (self._free - len(self._waiting)) > self._size
+        return 2 * (self._size - self._taken - len(self._waiting)) > self._size
+
+    @property
+    def _size(self) -> int:
+        # With no share at all there is still something to say, to people who wait.
+        return max(1, floor(self._per_second * self.share() + 1e-9))
 
     @asynccontextmanager
     async def turn(self, *, behind: bool = False) -> AsyncIterator[None]:
@@ -61,16 +69,16 @@ class Turns:
             self._next()
 
     def _give_back(self) -> None:
-        self._free += 1
+        self._taken -= 1
         self._next()
 
     def _next(self) -> None:
         """Begin the turn of whoever is next, if one can begin."""
         for queue in (self._waiting, self._waiting_behind):
-            while queue and self._free and not self._one_is_young:
+            while queue and self._taken < self._size and not self._one_is_young:
                 next_one = queue.popleft()
                 if not next_one.done():
-                    self._free -= 1
+                    self._taken += 1
                     self._begun += 1
                     self._one_is_young = True
                     next_one.set_result(self._begun)
