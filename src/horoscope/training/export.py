@@ -67,7 +67,7 @@ def _described(path: Path) -> EngineFile:
     return EngineFile(name=path.name, bytes=path.stat().st_size, sha256=digest)
 
 
-class _Step(torch.nn.Module):
+class StepOfModel(torch.nn.Module):
     """The model as one function of tensors: tokens and cache in, last logits and cache out."""
 
     def __init__(self, model: Any) -> None:
@@ -81,6 +81,7 @@ class _Step(torch.nn.Module):
         position_ids: torch.Tensor,
         *past: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
+        """Logits [batch, vocabulary] and each layer's keys and values."""
         cache = DynamicCache()
         for keys, values in zip(past[::2], past[1::2], strict=True):
             layer: Any = DynamicLayer()
@@ -103,25 +104,37 @@ class _Step(torch.nn.Module):
         return (made.logits[:, -1], *present)
 
 
+def cache_shape(model: Any) -> tuple[int, int, int]:
+    """Layers, heads and width of the attention cache: a layer's keys are [batch, heads, positions,
+    width]."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return config.num_hidden_layers, heads, width
+
+
+def example_inputs(model: Any) -> tuple[torch.Tensor, ...]:
+    """Inputs to trace a StepOfModel with: two rows, two tokens after three positions."""
+    layers, heads, width = cache_shape(model)
+    return (
+        torch.ones(2, 2, dtype=torch.long),
+        torch.ones(2, 5, dtype=torch.long),
+        torch.tensor([[3, 4], [3, 4]]),
+        *(torch.zeros(2, heads, 3, width) for _ in range(2 * layers)),
+    )
+
+
 def convert(model: Any) -> ov.Model:
     """An OpenVINO model that keeps its attention cache as state.
 
     Inputs: tokens, mask of all positions so far, positions, and `beam_idx`, the rows of the batch
     to go on with; output: logits [batch, vocabulary] of the next token.
     """
-    config = model.config.get_text_config()
-    layers = config.num_hidden_layers
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = [torch.zeros(2, heads, 3, width) for _ in range(2 * layers)]
-    example = (
-        torch.ones(2, 2, dtype=torch.long),
-        torch.ones(2, 5, dtype=torch.long),
-        torch.tensor([[3, 4], [3, 4]]),
-        *cache,
-    )
+    layers, heads, width = cache_shape(model)
     with torch.no_grad():
-        converted = ov.convert_model(_Step(model.eval().float()), example_input=example)
+        converted = ov.convert_model(
+            StepOfModel(model.eval().float()), example_input=example_inputs(model)
+        )
     past = [f"past.{i}" for i in range(2 * layers)]
     present = [f"present.{i}" for i in range(2 * layers)]
     for port, name in zip(converted.inputs, [*INPUTS, *past], strict=True):
