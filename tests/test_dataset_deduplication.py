@@ -72,7 +72,7 @@ def test_a_text_that_resembles_two_puts_them_in_one_group() -> None:
     assert found.groups[0] == found.groups[1] == found.groups[3] != found.groups[2]
 
 
-@given(st.integers(0, 1000), st.integers(20, 200), st.integers(0, 100))
+@given(st.integers(0, 1000), st.integers(30, 200), st.integers(0, 100))
 @settings(max_examples=60, deadline=None)
 def test_a_passage_within_a_long_text_puts_both_in_one_group(
     seed: int, length: int, before: int

@@ -7,7 +7,6 @@ that stand in the other, looked for among a fixed sample of all runs. Both are f
 """
 
 import re
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ RELATED = 0.3
 BANDS = 85
 PERMUTATIONS = 3 * BANDS  # 3 rows a band: finds 99.99 % of pairs at 0.5, 90 % at 0.3
 RUN = 4  # words
-SAMPLED = 4  # one run in so many is in the index
+SAMPLED = 2  # one run in so many is in the index
 COMMON = 50  # a run that stands in more texts is a turn of speech and says nothing
 _WORD = re.compile(r"\w+")
 
@@ -65,9 +64,8 @@ def find_duplicates(texts: Sequence[str], advance: Callable[[], None] = lambda: 
             continue
         signatures[place] = signature
         index.insert(place, signature)
-        for key in passages.shared_with(words):
+        for key in passages.add(place, words):
             groups.join(key, place)
-        passages.add(place, words)
     return Duplicates(repeats, [groups.first_of(place) for place in range(len(texts))])
 
 
@@ -75,37 +73,37 @@ class _Passages:
     """An index of the texts by a sample of their runs of words."""
 
     def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}  # of the words; Python hashes these alike every time
+        self._texts: dict[int, list[int]] = {}
         self._places: dict[int, list[int]] = defaultdict(list)
-        self._words: dict[int, Sequence[str]] = {}
 
-    def add(self, place: int, words: Sequence[str]) -> None:
-        self._words[place] = words
-        for checksum in _checksums(words):
-            if checksum % SAMPLED == 0:
-                self._places[checksum].append(place)
-
-    def shared_with(self, words: Sequence[str]) -> list[int]:
-        """The texts that contain RELATED of this one, or of which this one contains as much."""
-        runs = _checksums(words)
+    def add(self, place: int, words: Sequence[str]) -> list[int]:
+        """The earlier texts that hold RELATED of this one, or of which this one holds as much."""
+        numbers = [self._numbers.setdefault(word, len(self._numbers)) for word in words]
+        runs = _runs(numbers)
+        sampled = [run for run in runs if run % SAMPLED == 0]
         shared: Counter[int] = Counter()
-        for checksum in runs:
-            if len(places := self._places.get(checksum, ())) <= COMMON:
+        for run in sampled:
+            if len(places := self._places[run]) <= COMMON:
                 shared.update(places)
         found = []
-        for place, count in shared.items():
+        for earlier, count in shared.items():
             # The sample says whom to look at; half the share allows for its chance.
-            shorter = min(len(words), len(self._words[place]))
+            shorter = min(len(numbers), len(self._texts[earlier]))
             if count < max(2, RELATED / 2 * shorter / SAMPLED):
                 continue
-            others = _checksums(self._words[place])
+            others = _runs(self._texts[earlier])
             if len(runs & others) >= RELATED * min(len(runs), len(others)):
-                found.append(place)
+                found.append(earlier)
+        self._texts[place] = numbers
+        for run in sampled:
+            self._places[run].append(place)
         return found
 
 
-def _checksums(words: Sequence[str]) -> set[int]:
-    """The runs of words, each as a checksum: the same wherever it stands."""
-    return {zlib.crc32(" ".join(words[k : k + RUN]).encode()) for k in range(len(words) - RUN + 1)}
+def _runs(numbers: list[int]) -> set[int]:
+    """A checksum of each run of words."""
+    return set(map(hash, zip(*(numbers[k:] for k in range(RUN)), strict=False)))
 
 
 class _Groups:
