@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["peft", "horoscope.training.command", "horoscope.training.run"])
+_FORKS.set_forkserver_preload(
+    ["nncf", "peft", "horoscope.training.export", "horoscope.training.run"]
+)
 
 
 def start(

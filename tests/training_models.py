@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from forked_command import run
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -47,7 +48,9 @@ def made_examples(count: int, seed: int) -> list[Example]:
     made = []
     for _ in range(count):
         topic = dice.choice(list(Topic))
-        sentences = [dice.choice(OPENINGS), *MIDDLES[topic], dice.choice(ENDINGS)]
+        openings = dice.sample(OPENINGS, dice.choice([1, 2, 2, 3]))
+        endings = dice.sample(ENDINGS, dice.choice([1, 2]))
+        sentences = [*openings, *MIDDLES[topic], *endings]
         made.append(Example(dice.choice(list(Sign)), topic, " ".join(sentences), None, "plain"))
     return made
 
@@ -59,6 +62,21 @@ def prepared(directory: Path, texts: int = 64) -> Path:
     write_examples(directory / "validation.jsonl", made_examples(12, 2))
     write_examples(directory / "test.jsonl", made_examples(12, 3))
     return directory
+
+
+def learned(source: Path, data: Path, output: Path) -> Path:
+    """Train until the model writes sentences, and export."""
+    printed = output.parent / "printed"
+    for arguments in (
+        [
+            *("train", "--model", source, "--data", data, "--output", output, "--batch-size", 16),
+            *("--steps", 200, "--evaluate-every", 50, "--learning-rate", 0.005),
+        ],
+        ["export", output],
+    ):
+        code, said = run(printed, *arguments)
+        assert code == 0, said
+    return output
 
 
 def _texts() -> list[str]:
