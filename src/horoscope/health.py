@@ -1,4 +1,4 @@
-"""How a program is, over HTTP: GET /live (it runs) and GET /ready (it does its work)."""
+"""How a program is, over HTTP: GET /live (it runs), /ready (it does its work) and /metrics."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from horoscope.errors import HoroscopeError
+from horoscope.observability.metrics import metrics
 from horoscope.settings import Settings
 
 
@@ -46,4 +47,5 @@ def _application(why_not_ready: Callable[[], str]) -> web.Application:
     application = web.Application()
     application.router.add_get("/live", live)
     application.router.add_get("/ready", ready)
+    application.router.add_get("/metrics", metrics)
     return application

@@ -1,24 +1,25 @@
 """How a program runs: its log, its parts side by side, and its end when it is told to stop."""
 
 import asyncio
-import logging
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
+
+from horoscope.observability.logs import start_logging
+from horoscope.observability.tracing import start_tracing
+from horoscope.settings import Settings
 
 # Ten seconds are ours after SIGTERM; what is left of them is for letting go.
 STOP_S = 7.0
 
 
-def run_until_told(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_until_told(
+    name: str, settings: Settings, program: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
     """Run until SIGTERM or Ctrl-C cancels the program, with its log on standard error."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    # aiogram tells of every update.
-    logging.getLogger("aiogram").setLevel(logging.WARNING)
+    start_logging(settings.log_format)
+    start_tracing(settings.tracing_url, name)
     with suppress(asyncio.CancelledError):
         asyncio.run(_listen_for_the_end(program))
 

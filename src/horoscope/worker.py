@@ -21,6 +21,8 @@ from horoscope.messaging.messages import (
     StopRequest,
     Timings,
 )
+from horoscope.observability import metrics, tracing
+from horoscope.observability.logs import about
 from horoscope.patience import insist
 
 logger = logging.getLogger(__name__)
@@ -119,8 +121,11 @@ class Worker:
                 await self._apologise(delivery, ErrorCode.EXPIRED, "expired before it was its turn")
             else:
                 jobs.append(_Job(delivery, time.monotonic()))
+        metrics.BATCH_REQUESTS.observe(len(jobs))
+        metrics.REQUESTS_IN_FLIGHT.set(len(jobs))
         await self._write(jobs)
         await asyncio.gather(*map(self._reply, jobs))
+        metrics.REQUESTS_IN_FLIGHT.set(0)
 
     async def _write(self, jobs: list[_Job]) -> None:
         asked = [job.wish for job in jobs]
@@ -153,6 +158,7 @@ class Worker:
                     loop.call_soon_threadsafe(self._publish_part, job.request, text)
             return not all(self._is_stopped(job.request) for job in watching)
 
+        begun = time.monotonic()
         try:
             horoscopes = await loop.run_in_executor(
                 self._thread, partial(self._writer.write, wishes, on_sentence)
@@ -163,6 +169,9 @@ class Worker:
             if len(jobs) == 1:  # of several, nobody knows whose fault it was
                 jobs[0].fail(reason)
             return
+        finally:
+            metrics.WRITING_SECONDS.inc(time.monotonic() - begun)
+        metrics.TOKENS.inc(sum(horoscope.tokens for horoscope in horoscopes))
         for wish, horoscope in zip(wishes, horoscopes, strict=True):
             for job in askers[wish]:
                 if horoscope.text:
@@ -199,9 +208,13 @@ class Worker:
             tokens=horoscope.tokens,
             timings=Timings(queued=queued, generated=generated),
         )
-        await insist(lambda: self._broker.publish(reply))
+        request = job.request.id
+        with tracing.span("write", request, job.delivery.headers, lasted=generated):
+            await insist(lambda: self._broker.publish(reply))
         await insist(job.delivery.done)
-        logger.info("request %s written in %.3f s", job.request.id, generated)
+        metrics.QUEUE_SECONDS.observe(queued)
+        metrics.GENERATION_SECONDS.observe(generated)
+        logger.info("request %s written in %.3f s", request, generated, extra=about(request))
 
     async def _apologise(
         self, delivery: Delivery[HoroscopeRequest], error: ErrorCode, reason: str
@@ -209,4 +222,6 @@ class Worker:
         reply = HoroscopeReply(request=delivery.message, error=error, model=self._writer.name)
         await insist(lambda: self._broker.publish(reply))
         await insist(lambda: delivery.reject(reason))
-        logger.warning("request %s has no text: %s", delivery.message.id, reason)
+        metrics.FAILURES.labels(error.value).inc()
+        request = delivery.message.id
+        logger.warning("request %s has no text: %s", request, reason, extra=about(request))

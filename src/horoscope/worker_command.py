@@ -8,6 +8,7 @@ import click
 
 from horoscope.health import telling_health
 from horoscope.messaging.kafka.broker import KafkaBroker
+from horoscope.observability.metrics import watch_refusals
 from horoscope.program import run_in_order, run_until_told
 from horoscope.settings import Settings, load_settings
 from horoscope.worker import Worker, Writer
@@ -23,7 +24,7 @@ def worker() -> None:
     HOROSCOPE_MODEL which model writes; docs/settings.md lists all settings.
     """
     settings = load_settings()
-    run_until_told(lambda: run_worker(settings))
+    run_until_told("worker", settings, lambda: run_worker(settings))
 
 
 async def run_worker(settings: Settings, writer: Writer | None = None) -> None:
@@ -45,6 +46,8 @@ async def run_worker(settings: Settings, writer: Writer | None = None) -> None:
         if writer is None:
             from horoscope.generation.generator import HoroscopeGenerator
 
-            writer = await asyncio.to_thread(HoroscopeGenerator, settings.model)
+            generator = await asyncio.to_thread(HoroscopeGenerator, settings.model)
+            watch_refusals(generator.refusals)
+            writer = generator
         logger.info("%s writes.", writer.name)
         await run_in_order([Worker(broker, writer).run()])

@@ -1,6 +1,7 @@
 """From what a person wants to a durable request: its identity, the limits, the publishing."""
 
 import hashlib
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -21,8 +22,12 @@ from horoscope.bot.store import Admission, Limits, Store
 from horoscope.bot.voice import Voice
 from horoscope.messaging.broker import Broker, BrokerUnavailableError
 from horoscope.messaging.messages import Address, HoroscopeRequest
+from horoscope.observability import metrics, tracing
+from horoscope.observability.logs import about
 from horoscope.settings import Settings
 from horoscope.zodiac import Sign, Topic
+
+logger = logging.getLogger(__name__)
 
 INLINE_ANSWER_S = 10  # Telegram takes no answer to an inline query that is older
 SAY_AGAIN_S = 60
@@ -66,10 +71,11 @@ class Asking:
         request = self._request(update, address, sign, topic, fresh, self._answer_within)
         admission = await self._store.admit(request, self._limits)
         if admission in REFUSALS:
+            metrics.REFUSED.labels(admission.value).inc()
             return REFUSALS[admission] if await self._is_new(address, admission.value) else ""
         if admission is Admission.ADMITTED:
             try:
-                await self._broker.publish(request)
+                await self._publish(request, "button" if update.callback_query else "words")
             except BrokerUnavailableError:
                 if await self._is_new(address, "later"):
                     await self._voice.say(address, texts.LATER)
@@ -81,7 +87,13 @@ class Asking:
     async def ask_inline(self, update: Update, address: Address, sign: Sign) -> None:
         """Ask for the horoscope of the day in answer to an inline query."""
         request = self._request(update, address, sign, Topic.GENERAL, False, INLINE_ANSWER_S)
-        await self._broker.publish(request)
+        await self._publish(request, "inline")
+
+    async def _publish(self, request: HoroscopeRequest, source: str) -> None:
+        with tracing.span("ask", request.id):
+            await self._broker.publish(request)
+        metrics.REQUESTS.labels(source).inc()
+        logger.info("request %s is taken", request.id, extra=about(request.id))
 
     async def _is_new(self, address: Address, what: str) -> bool:
         of_the_chat = what == Admission.GROUP_LIMIT.value or address.user_id is None

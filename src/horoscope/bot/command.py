@@ -22,7 +22,7 @@ def run() -> None:
     settings = _settings_with_token()
     from horoscope.bot.application import run_all
 
-    run_until_told(lambda: run_all(settings))
+    run_until_told("run", settings, lambda: run_all(settings))
 
 
 @click.command()
@@ -35,7 +35,7 @@ def bot() -> None:
     settings = _settings_with_token()
     from horoscope.bot.service import run_bot
 
-    run_until_told(lambda: run_bot(settings))
+    run_until_told("bot", settings, lambda: run_bot(settings))
 
 
 def _settings_with_token() -> Settings:

@@ -17,6 +17,8 @@ from horoscope.bot.voice import NO_PREVIEW, message_to
 from horoscope.messaging.broker import Broker, batches
 from horoscope.messaging.broker import Delivery as Parcel
 from horoscope.messaging.messages import ErrorCode, HoroscopeReply
+from horoscope.observability import metrics, tracing
+from horoscope.observability.logs import about
 from horoscope.patience import insist
 
 BATCH = 100
@@ -42,6 +44,7 @@ class Delivery:
         self._zone = ZoneInfo(timezone)
         self._room = asyncio.Semaphore(MOST)
         self._under_way: set[asyncio.Task[None]] = set()
+        metrics.DELIVERIES_IN_FLIGHT.set_function(lambda: len(self._under_way))
 
     async def run(self) -> None:
         """Deliver until cancelled; then finish what is under way, until cancelled again."""
@@ -70,13 +73,16 @@ class Delivery:
 
     async def _deliver(self, parcel: Parcel[HoroscopeReply]) -> None:
         reply = parcel.message
+        request = reply.request.id
         try:
-            if reply.request.address.inline_query_id is not None:
-                await self._answer_inline(reply)
-            else:
-                await self._answer_in_chat(reply)
+            with tracing.span("deliver", request, parcel.headers):
+                if reply.request.address.inline_query_id is not None:
+                    await self._answer_inline(reply)
+                else:
+                    await self._answer_in_chat(reply)
         except Exception as error:  # a fault of ours must not stop the other answers
-            logger.exception("request %s cannot be answered", reply.request.id)
+            metrics.FAILURES.labels("delivery").inc()
+            logger.exception("request %s cannot be answered", request, extra=about(request))
             reason = f"{type(error).__name__}: {error}"
             await insist(lambda: parcel.reject(reason))
             return
@@ -120,10 +126,11 @@ class Delivery:
                 content = texts.answer(reply).as_kwargs()
                 await chat.send(message_to(request.address, keyboard, **content), is_answered)
         except REFUSALS as error:
-            logger.info("request %s ends unanswered: %s", request.id, error.message)
+            metrics.FAILURES.labels("telegram").inc()
+            said = about(request.id)
+            logger.info("request %s ends unanswered: %s", request.id, error.message, extra=said)
         else:
-            took = (datetime.now(UTC) - request.created_at).total_seconds()
-            logger.info("request %s answered after %.3f s", request.id, took)
+            _note_answer(reply)
 
     async def _replace(self, chat: Chat, reply: HoroscopeReply, placeholder: int) -> bool:
         """Make the answer of the message that showed it growing; False if that is gone."""
@@ -169,3 +176,12 @@ class Delivery:
                 ],
             )
         )
+
+
+def _note_answer(reply: HoroscopeReply) -> None:
+    request = reply.request
+    took = (datetime.now(UTC) - request.created_at).total_seconds()
+    if reply.text:
+        metrics.ANSWERS.inc()
+        metrics.ANSWER_SECONDS.observe(took)
+    logger.info("request %s answered after %.3f s", request.id, took, extra=about(request.id))

@@ -16,6 +16,7 @@ from aiogram.methods import TelegramMethod
 from aiogram.utils.token import TokenValidationError
 
 from horoscope.errors import InputError
+from horoscope.observability.telegram import CountCalls
 from horoscope.settings import Settings
 
 # Telegram says 404 of a token that cannot be one, 401 of one that was revoked.
@@ -42,8 +43,10 @@ def connect(settings: Settings) -> Bot:
     """The client for the bot of the settings. Raises InputError if the token cannot be one."""
     token = settings.telegram_token.get_secret_value().strip() if settings.telegram_token else ""
     api = TelegramAPIServer.from_base(settings.telegram_api_url)
+    session = AiohttpSession(api=api)
+    session.middleware(CountCalls())
     try:
-        return Bot(token, session=AiohttpSession(api=api))
+        return Bot(token, session=session)
     except TokenValidationError:
         raise wrong_token() from None
 

@@ -1,6 +1,6 @@
 """The mediator between bot and generator, as both see it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -22,6 +22,10 @@ class Delivery(Protocol, Generic[M_co]):
     @property
     def message(self) -> M_co:
         """The message itself."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What travelled beside the message."""
 
     async def done(self) -> None:
         """The message is dealt with and never comes again. Calling it twice is harmless."""

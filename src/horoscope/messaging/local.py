@@ -5,7 +5,7 @@ import itertools
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -170,6 +170,7 @@ class LocalBroker:
 class _LocalDelivery(Generic[M]):
     def __init__(self, broker: LocalBroker, message: M, number: int) -> None:
         self.message = message
+        self.headers: Mapping[str, str] = {}
         self._broker = broker
         self._number = number
 
@@ -223,6 +224,7 @@ class _DurableSubscription(Generic[M]):
 class _PassingDelivery(Generic[M]):
     def __init__(self, message: M) -> None:
         self.message = message
+        self.headers: Mapping[str, str] = {}
 
     async def done(self) -> None:
         pass

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ from horoscope.messaging.kafka.listener import KafkaListener
 from horoscope.messaging.kafka.producer import BEST_EFFORT, DURABLE, Headers, KafkaProducer
 from horoscope.messaging.kafka.topics import DEAD_LETTER, TOPICS, make_missing_topics
 from horoscope.messaging.messages import Message, UnreadableError, read
+from horoscope.observability import tracing
 from horoscope.patience import insist, pauses
 from horoscope.settings import Settings
 
@@ -85,7 +86,11 @@ class KafkaBroker:
     async def publish(self, message: Message) -> None:
         """Return once a durable message is safe. Raises BrokerUnavailableError if it may not be."""
         topic = self._topic(TOPICS[type(message)].name)
-        headers: Headers = {"schema": message.SCHEMA, "version": str(message.VERSION)}
+        headers: Headers = {
+            "schema": message.SCHEMA,
+            "version": str(message.VERSION),
+            **tracing.headers(),
+        }
         body = message.model_dump_json().encode()
         if message.DURABLE:
             await self.send(topic, message.key, body, headers)
@@ -188,6 +193,7 @@ class _KafkaDelivery(Generic[M]):
         self, broker: KafkaBroker, consumer: KafkaConsumer, record: Record, message: M
     ) -> None:
         self.message = message
+        self.headers = record.texts
         self._broker = broker
         self._consumer = consumer
         self._record = record
@@ -245,8 +251,9 @@ class _DurableSubscription(Generic[M]):
 
 
 class _PassingDelivery(Generic[M]):
-    def __init__(self, message: M) -> None:
+    def __init__(self, message: M, headers: Mapping[str, str]) -> None:
         self.message = message
+        self.headers = headers
 
     async def done(self) -> None:
         pass
@@ -268,7 +275,7 @@ class _PassingSubscription(Generic[M]):
             batch = []
             for record in await self._listener.take(self._max_batch):
                 with suppress(UnreadableError):
-                    batch.append(_PassingDelivery(_message(self._kind, record)))
+                    batch.append(_PassingDelivery(_message(self._kind, record), record.texts))
             if batch:
                 return batch
 

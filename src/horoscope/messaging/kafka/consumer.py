@@ -1,6 +1,7 @@
 """KafkaConsumer: shares a topic with the others of its group, and says what of it is done."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from confluent_kafka.aio import AIOConsumer
 from horoscope.messaging.broker import BrokerUnavailableError
 from horoscope.messaging.kafka.connection import Config, in_one_line
 from horoscope.messaging.kafka.offsets import Offsets
+from horoscope.observability import metrics
 
 GROUP: Config = {
     # Partitions that stay with their owner go on while others move.
@@ -28,6 +30,8 @@ GROUP: Config = {
     "queued.min.messages": 1000,
     "queued.max.messages.kbytes": 4096,
     "fetch.wait.max.ms": 250,
+    # How often the client tells what it knows, the lag among it.
+    "statistics.interval.ms": 5000,
 }
 POLL_S = 0.1
 COMMIT_INTERVAL_S = 0.1
@@ -56,6 +60,11 @@ class Record:
     def origin(self) -> str:
         """Its place in Kafka, as one word."""
         return f"{self.topic}-{self.partition}-{self.offset}"
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Its headers as texts."""
+        return {name: value.decode(errors="replace") for name, value in self.headers.items()}
 
 
 def record_of(message: Message) -> Record:
@@ -180,8 +189,19 @@ class KafkaConsumer:
         async def on_error(error: KafkaError) -> None:
             self._on_error(error)
 
+        async def on_statistics(told: str) -> None:
+            partitions = json.loads(told)["topics"].get(self._topic, {}).get("partitions", {})
+            owned = (partitions[str(n)] for n in self._owned if str(n) in partitions)
+            # Below zero it is not known yet.
+            lag = sum(max(0, partition["consumer_lag"]) for partition in owned)
+            metrics.LAG.labels(self._topic).set(lag)
+
         with ThreadPoolExecutor(2, thread_name_prefix="kafka-consumer") as threads:
-            config = self._config | {"on_commit": on_commit, "error_cb": on_error}
+            config = self._config | {
+                "on_commit": on_commit,
+                "error_cb": on_error,
+                "stats_cb": on_statistics,
+            }
             consumer = AIOConsumer(config, executor=threads)
             try:
                 await consumer.subscribe(

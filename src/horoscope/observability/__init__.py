@@ -1,0 +1,1 @@
+"""How the programs are seen from outside: metrics, logs and traces."""
