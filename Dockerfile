@@ -27,9 +27,9 @@ LABEL org.opencontainers.image.licenses="MIT" \
 # What is installed here stays here: no compiler, no package manager's cache reaches an image.
 FROM base AS build
 # hadolint ignore=DL3008,DL3009
-RUN python3 -m pip --version >/dev/null 2>&1 \
-    || { apt-get update && apt-get install --yes --no-install-recommends python3-pip; }
-RUN python3 -m venv --without-pip /opt/horoscope
+RUN python3 -c 'import ensurepip' 2>/dev/null \
+    || { apt-get update && apt-get install --yes --no-install-recommends python3-venv; }
+RUN python3 -m venv /opt/horoscope
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE docker/install.sh docker/slim.sh ./
 COPY src src

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test check clean
+.PHONY: run test check clean images manifests settings
 .DELETE_ON_ERROR:
 
 ## make run SIGN=лев: set up the service, then print a horoscope
@@ -20,6 +20,18 @@ check: .venv/develop.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+## make images: build the images bot and generator (see docker/build.sh for its options)
+images:
+	docker/build.sh
+
+## make manifests: render what is in kube/ and check it against every schema
+manifests: .venv/develop.stamp
+	$(BIN)/python -m pytest tests/test_deployment_manifests.py
+
+## make settings: write docs/settings.md anew
+settings: .venv/service.stamp
+	$(BIN)/python docs/make_settings.py >docs/settings.md
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,15 +1,19 @@
 #!/bin/sh
 # Installs the package and one of its dependency groups into /opt/horoscope, in an image's build.
-# (pip knows groups since 25.1, and Debian's is older.)
 set -eu
+# (pip itself knows groups since 25.1; Debian's is older.)
 python3 - "$1" >group.txt <<'PYTHON'
 import sys, tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["dependency-groups"][sys.argv[1]], sep="\n")
 PYTHON
+pip="/opt/horoscope/bin/pip --disable-pip-version-check"
+# tokenizers asks for a client of the Hugging Face hub (15 MB), for a function not called here.
+grep '^tokenizers' group.txt >alone.txt || true
+grep -v '^tokenizers' group.txt >others.txt
+$pip install --quiet --constraint constraints.txt --requirement others.txt
+$pip install --quiet --constraint constraints.txt --no-deps --requirement alone.txt
 # The model is a directory of its own in an image.
 rm -rf src/horoscope/models/embedded
-pip="python3 -m pip --python /opt/horoscope/bin/python --disable-pip-version-check"
-# On Debian's Python, pip finds the certificates of the system by itself.
-$pip install --quiet --constraint constraints.txt --requirement group.txt
 $pip install --quiet --no-deps .
+$pip uninstall --quiet --yes setuptools pip

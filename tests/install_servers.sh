@@ -6,10 +6,16 @@ set -euo pipefail
 packages=()
 command -v chromium >/dev/null || packages+=(chromium)
 [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/postgres')" ] || packages+=(postgresql)
-# Kafka comes from an address in the environment, from Docker, or else from its own jars.
-if [ -z "${HOROSCOPE_TEST_KAFKA:-}" ] && ! docker info >/dev/null 2>&1; then
-  command -v java >/dev/null || packages+=(default-jre-headless)
-  command -v mvn >/dev/null || packages+=(maven)
+# Kafka comes from an address in the environment, from Docker, or else from its own jars; schemas of
+# what the manifests say come from Strimzi's classes and KEDA's Go module.
+command -v javac >/dev/null || packages+=(default-jdk-headless)
+command -v mvn >/dev/null || packages+=(maven)
+command -v go >/dev/null || packages+=(golang-go)
+command -v promtool >/dev/null || packages+=(prometheus)
+# Images take minutes to build, so their tests run where somebody asks for them.
+if [ -n "${HOROSCOPE_TEST_IMAGES:-}" ] && ! docker info >/dev/null 2>&1; then
+  command -v buildah >/dev/null || packages+=(buildah)
+  command -v debootstrap >/dev/null || packages+=(debootstrap)
 fi
 [ ${#packages[@]} -gt 0 ] || exit 0
 
