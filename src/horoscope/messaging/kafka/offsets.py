@@ -56,7 +56,7 @@ class Offsets:
             return until, ""
         first = undone[0].start
         parts: list[str] = []
-        room = LONGEST_NOTE
+        room = LONGEST_NOTE - 20  # for LENGTH
         for each in undone:
             part = f"{each.start - first}-{each.stop - 1 - first}"
             room -= len(part) + 1
