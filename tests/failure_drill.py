@@ -3,14 +3,13 @@
 import asyncio
 import random
 import signal
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from kafka_server import Kafka
 from kafka_system import People, Program
-from scripted_telegram import ScriptedTelegram
+
+from horoscope.demo.telegram import Telegram
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,13 @@ class Drill:
 
     def __init__(
         self,
-        telegram: ScriptedTelegram,
+        telegram: Telegram,
         kafka: Kafka,
         programs: Sequence[Program],
         chance: random.Random,
         per_second: float,
     ) -> None:
         self.people = People(telegram)
-        self._telegram = telegram
         self._kafka = kafka
         self._programs = {program.name: program for program in programs}
         self._chance = chance
@@ -46,8 +44,8 @@ class Drill:
         """Start everything, and wait for the first answer."""
         for program in self._programs.values():
             await program.start()
-        self._ask()
-        await self.all_answered(60)
+        self.people.ask()
+        await self.people.all_answered(60)
         self._load = asyncio.create_task(self._ask_on())
 
     async def strike(self, blow: Blow, longest_freeze_s: float) -> None:
@@ -74,26 +72,10 @@ class Drill:
         """Ask no more, wait for all answers, then a while for those that are too many."""
         if self._load:
             self._load.cancel()
-        await self.all_answered(patience)
+        await self.people.all_answered(patience)
         await asyncio.sleep(settle_s)
-
-    async def all_answered(self, patience: float) -> None:
-        with suppress(TimeoutError):
-            await self._telegram.seen(lambda: not self.people.outcome.lost, patience)
-
-    def _ask(self) -> None:
-        chat, text = self.people.wish()
-        self._telegram.push(
-            message={
-                "message_id": chat,
-                "date": int(time.time()),
-                "chat": {"id": chat, "type": "private"},
-                "from": {"id": chat, "is_bot": False, "first_name": "Аня"},
-                "text": text,
-            }
-        )
 
     async def _ask_on(self) -> None:
         while True:
             await asyncio.sleep(self._chance.expovariate(self._per_second))
-            self._ask()
+            self.people.ask()

@@ -5,13 +5,12 @@ import os
 import random
 import signal
 import sys
-from collections import Counter
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripted_telegram import TOKEN, ScriptedTelegram
-
+from horoscope.demo.telegram import TOKEN, Telegram
 from horoscope.zodiac import Sign
 
 # A worker whose writer needs no model; everything else is as in `horoscope worker`.
@@ -78,15 +77,13 @@ class Program:
 class System:
     """Makes the programs of one installation."""
 
-    def __init__(
-        self, directory: Path, telegram: ScriptedTelegram, kafka: str, **settings: object
-    ) -> None:
+    def __init__(self, directory: Path, telegram_url: str, kafka: str, **settings: object) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         wanted = {
             "telegram_token": TOKEN,
-            "telegram_api_url": telegram.url,
+            "telegram_api_url": telegram_url,
             "data": directory / "data",
             "kafka_bootstrap_servers": kafka,
             "kafka_topic_prefix": f"{directory.name}.",
@@ -132,36 +129,45 @@ class Outcome:
 class People:
     """They ask, each in a chat of their own, and look at what they get."""
 
-    def __init__(self, telegram: ScriptedTelegram) -> None:
+    def __init__(self, telegram: Telegram) -> None:
         self._telegram = telegram
         self.wishes: dict[int, Sign] = {}
+        self._waiting: set[int] = set()
 
-    def wish(self) -> tuple[int, str]:
-        """The next person and what they write."""
-        chat = len(self.wishes) + 1
-        self.wishes[chat] = random.choice(list(Sign))
-        return chat, f"/generate {self.wishes[chat].russian}"
+    def ask(self) -> None:
+        """One more person asks."""
+        person = self._telegram.join("Аня")
+        self.wishes[person] = random.choice(list(Sign))
+        self._waiting.add(person)
+        self._telegram.write(person, f"/generate {self.wishes[person].russian}")
+
+    def horoscopes(self, person: int) -> list[str]:
+        """What a person got; other things that the bot says have no title in bold."""
+        said = self._telegram.said_by_bot(person)
+        return [message["text"] for message in said if "entities" in message]
 
     @property
-    def answers(self) -> Counter[int]:
-        """How many horoscopes each chat got."""
-        return Counter(
-            int(call.params["chat_id"])
-            for call in self._telegram.of("sendMessage")
-            if "entities" in call.params
-        )
+    def waiting(self) -> int:
+        """How many have no answer yet."""
+        self._waiting = {person for person in self._waiting if not self.horoscopes(person)}
+        return len(self._waiting)
+
+    async def all_answered(self, patience: float) -> None:
+        """Wait for that, or until `patience` is over."""
+        until = time.monotonic() + patience
+        while self.waiting and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
     @property
     def outcome(self) -> Outcome:
-        answers = self.answers
-        misdirected = sum(
-            self.wishes[int(call.params["chat_id"])].russian not in call.params["text"]
-            for call in self._telegram.of("sendMessage")
-            if "entities" in call.params
-        )
+        got = {person: self.horoscopes(person) for person in self.wishes}
         return Outcome(
-            asked=len(self.wishes),
-            lost=len(self.wishes.keys() - answers.keys()),
-            doubled=sum(answers.values()) - len(answers),
-            misdirected=misdirected,
+            asked=len(got),
+            lost=sum(not texts for texts in got.values()),
+            doubled=sum(len(texts) - 1 for texts in got.values() if texts),
+            misdirected=sum(
+                self.wishes[person].russian not in text
+                for person, texts in got.items()
+                for text in texts
+            ),
         )
