@@ -466,6 +466,20 @@ async def test_after_an_outage_a_person_gets_one_apology_and_forget_is_obeyed(
     )
 
 
+async def test_a_clock_that_is_wrong_by_days_keeps_nobody_from_an_answer(product: Product) -> None:
+    for chat, date in enumerate((0, int(time.time()) - 3 * 86400, int(time.time()) + 86400), 1):
+        product.say("лев", chat=chat, date=date)
+    said = await product.sent(3)
+    assert all(call.params["text"].startswith("♌️ Лев") for call in said)
+
+
+async def test_in_a_group_everybody_gets_a_word(product: Product) -> None:
+    for user in range(1, 6):
+        product.say("/help", chat=GROUP, user=user)
+    said = await product.sent(5)
+    assert len({call.params["reply_parameters"] for call in said}) == 5
+
+
 async def test_who_floods_gets_no_flood_of_answers(tmp_path: Path) -> None:
     async with ScriptedTelegram() as telegram:
         product = Product(telegram, tmp_path)

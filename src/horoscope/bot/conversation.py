@@ -32,6 +32,8 @@ from horoscope.messaging.broker import Broker
 from horoscope.messaging.messages import Address, StopRequest
 from horoscope.zodiac import Sign, Topic, UnknownSignError, parse_request, parse_sign
 
+# Telegram keeps an update for a day; what seems older comes from a clock that is wrong.
+KEPT = timedelta(hours=25)
 CHOOSE_SIGN_LINK = "sign"  # the payload of /start behind the inline button
 # What people send that is not words; everything else without words is Telegram's own notes.
 MEDIA = {
@@ -96,7 +98,7 @@ class Conversation:
         heard = self._make_out(message, event_update)
         if heard is None:
             return
-        too_old = datetime.now(UTC) - message.date > self._answer_within
+        too_old = self._answer_within < datetime.now(UTC) - message.date < KEPT
         if too_old and heard.command != "forget":
             chat_id = message.chat.id
             if await self._store.first_time("missed", chat_id, self._answer_within.total_seconds()):

@@ -16,8 +16,10 @@ from horoscope.messaging.messages import Address
 # message goes on waiting for Telegram in memory: a chat in its minute of silence must not keep
 # the updates of all others waiting.
 HOLD_S = 2.0
-# Who writes faster than Telegram lets us answer gets no answer to what is over this.
+# Who writes faster than Telegram lets us answer gets no answer to what is over this; a group has
+# many who write.
 PENDING = 3
+GROUP_PENDING = 12
 
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
@@ -76,7 +78,7 @@ class Voice:
                 await asyncio.wait(self._saying)
 
     async def _in_chat(self, chat_id: int, method: TelegramMethod[Any]) -> None:
-        if self._waiting[chat_id] < PENDING:
+        if self._waiting[chat_id] < (PENDING if chat_id > 0 else GROUP_PENDING):
             self._waiting[chat_id] += 1
             await asyncio.wait([self._begin(self._send(chat_id, method))], timeout=HOLD_S)
 
