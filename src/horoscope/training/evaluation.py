@@ -191,7 +191,7 @@ def _plot(path: Path, results: dict[str, Row]) -> None:
         chart.bar_label(bars, labels, padding=3)
         chart.set_title(title, fontsize=9)
         chart.invert_yaxis()
-        chart.margins(x=0.25)
+        chart.set_xlim(0, 1.3 * max(value or 0 for value in values) or 1)
         chart.spines[["top", "right"]].set_visible(False)
     for chart in charts.flat[len(MEASURES) :]:
         chart.set_visible(False)

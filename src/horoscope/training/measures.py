@@ -2,9 +2,9 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 from pymorphy3 import MorphAnalyzer
 
@@ -77,9 +77,8 @@ def measure(texts: Sequence[Text], others: Known, own: Known) -> dict[str, float
     all_words = list(itertools.chain.from_iterable(by_text))
     all_ngrams = [ngram for each in by_text for ngram in ngrams(each, 8)]
     all_sentences = [sentence for text in written for sentence in sentences(text.text)]
-    is_known = lru_cache(None)(MorphAnalyzer().word_is_known)
     return {
-        "unknown_words": _percent(not is_known(word) for word in all_words),
+        "unknown_words": _percent(not _is_known()(word) for word in all_words),
         "copied_8grams_others": _percent(ngram in others.ngrams for ngram in all_ngrams),
         "copied_8grams_own": _percent(ngram in own.ngrams for ngram in all_ngrams),
         "copied_sentences_others": _percent(s in others.sentences for s in all_sentences),
@@ -104,6 +103,13 @@ def distinct(texts: Sequence[Words], n: int) -> float:
     return len(set(taken)) / max(1, len(taken))
 
 
+@cache
+def _is_known() -> Callable[[str], bool]:
+    """The dictionary of pymorphy3, read once."""
+    known: Callable[[str], bool] = MorphAnalyzer().word_is_known
+    return cache(known)
+
+
 def _has_repeat(of: Words, n: int) -> bool:
     runs = list(ngrams(of, n))
     return len(set(runs)) < len(runs)
@@ -117,9 +123,9 @@ def _percent(of: Iterable[bool]) -> float:
 MEASURES = {
     "bits_per_character": ("Bits per character of people's texts", 3),
     "unknown_words": ("Words not in the dictionary, %", 2),
-    "copied_8grams_others": ("8-grams copied from other people's training texts, %", 2),
+    "copied_8grams_others": ("8-grams copied from other people's texts, %", 2),
     "copied_8grams_own": ("8-grams copied from our own corpus, %", 2),
-    "copied_sentences_others": ("Sentences copied from other people's training texts, %", 2),
+    "copied_sentences_others": ("Sentences copied from other people's texts, %", 2),
     "copied_sentences_own": ("Sentences copied from our own corpus, %", 2),
     "distinct_2": ("Distinct-2", 3),
     "distinct_3": ("Distinct-3", 3),
