@@ -149,12 +149,21 @@ _TOPIC_WORDS = {
 }
 _TOPICS = {word: topic for topic, words in _TOPIC_WORDS.items() for word in words.split()}
 
-_MONTHS = "январ феврал март апрел ма июн июл август сентябр октябр ноябр декабр".split()
+_MONTHS = {  # every form and abbreviation, by the month
+    form: month
+    for month, stems in enumerate(
+        "январ|янв феврал|фев|февр март|мар апрел|апр ма июн июл август|авг "
+        "сентябр|сен|сент октябр|окт ноябр|ноя|нояб декабр|дек".split(),
+        1,
+    )
+    for stem, *abbreviations in [stems.split("|")]
+    for form in (*(stem + end for end in " а я й ь е у ю ом ем".split(" ")), *abbreviations)
+}
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _NUMERIC_DATE = re.compile(r"(?<!\d)(\d{1,2})\s?[./-]\s?(\d{1,2})(?:\s?[./-]\s?\d{2,4})?(?!\d)")
 _ISO_DATE = re.compile(r"(?<!\d)\d{4}-(\d{2})-(\d{2})(?!\d)")
 _WORD_DATE = re.compile(
-    rf"(?<!\d)(\d{{1,2}})(?:-?го)?\s+({'|'.join(_MONTHS)})(?:а|я|й|ь|т|е|у|ю|ом|ем)?\b"
+    rf"(?<!\d)(\d{{1,2}})(?:-?го)?\s*({'|'.join(sorted(_MONTHS, key=len, reverse=True))})\b"
 )
 
 ALL_NAMES = ", ".join(entry.name.lower() for entry in _ENTRIES.values())
@@ -217,7 +226,7 @@ def _find(text: str) -> set[Sign]:
         return found
     dates = [(int(day), int(month)) for month, day in _ISO_DATE.findall(text)]
     dates = dates or [(int(day), int(month)) for day, month in _NUMERIC_DATE.findall(text)]
-    dates += [(int(day), _MONTHS.index(month) + 1) for day, month in _WORD_DATE.findall(text)]
+    dates += [(int(day), _MONTHS[month]) for day, month in _WORD_DATE.findall(text)]
     for day, month in dates:
         try:
             found.add(sign_of_date(day, month))
