@@ -11,6 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from horoscope.demo.bot_api import BotApi
+from horoscope.demo.command import DEFAULT_PORT, demo
+from horoscope.demo.telegram import Telegram
+from horoscope.demo.trouble import Trouble
 from horoscope.generation.generator import EMBEDDED_MODEL
 
 with_model = pytest.mark.skipif(
@@ -63,6 +67,16 @@ async def test_the_page_is_served_until_one_ends_it_and_nothing_is_left(
             assert await last_words(process) == ""
     assert process.returncode == 0
     assert os.listdir(tmp_path) == []
+
+
+def test_every_option_and_every_trouble_is_documented() -> None:
+    document = (Path(__file__).parent.parent / "docs" / "demo.md").read_text()
+    options = {f"--{option.name}".replace("_", "-") for option in demo.params}
+    assert options <= set(re.findall(r"`(--[a-z-]+)", document))
+    assert str(DEFAULT_PORT) in document
+    assert set(Trouble.model_fields) <= set(re.findall(r"^\| `(\w+)` ", document, re.MULTILINE))
+    methods = set(re.findall(r"`([a-z]+[A-Z]\w+)`", document))
+    assert methods == set(BotApi(Telegram()).methods)
 
 
 async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from textwrap import shorten
 from zoneinfo import ZoneInfo
 
 from aiogram.exceptions import TelegramBadRequest
@@ -165,7 +166,7 @@ class Delivery:
                     InlineQueryResultArticle(
                         id=f"{request.sign}-{request.date}",
                         title=texts.title(request),
-                        description=reply.text[:DESCRIPTION],
+                        description=shorten(reply.text, DESCRIPTION, placeholder="…"),
                         input_message_content=InputTextMessageContent(
                             message_text=content["text"],
                             entities=content["entities"],

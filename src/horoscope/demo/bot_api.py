@@ -30,7 +30,7 @@ class BotApi:
 
     def __init__(self, telegram: Telegram) -> None:
         self._telegram = telegram
-        self._methods: dict[str, Callable[[Parameters], Awaitable[Any]]] = {
+        self.methods: dict[str, Callable[[Parameters], Awaitable[Any]]] = {
             "getMe": self._get_me,
             "setMyCommands": self._set_my_commands,
             "getUpdates": self._get_updates,
@@ -45,7 +45,8 @@ class BotApi:
             "answerCallbackQuery": self._answer_callback_query,
             "answerInlineQuery": self._answer_inline_query,
         }
-        self._names = {name.lower(): name for name in self._methods}
+        """By their names, which are the documented ones."""
+        self._names = {name.lower(): name for name in self.methods}
 
     def name(self, called: str) -> str:
         """A method's name as documented. Raises ApiError if there is no such method."""
@@ -56,7 +57,7 @@ class BotApi:
 
     async def call(self, method: str, parameters: Parameters) -> Any:
         """The result of a call. Raises ApiError."""
-        return await self._methods[method](parameters)
+        return await self.methods[method](parameters)
 
     async def _get_me(self, p: Parameters) -> Json:
         return BOT

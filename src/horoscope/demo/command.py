@@ -43,7 +43,7 @@ def demo(port: int, no_browser: bool, model: Path | None, data: Path | None) -> 
     with ExitStack() as leaving:
         if data is None:
             data = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="horoscope-")))
-        settings: dict[str, Any] = {"data": data, "updates": "polling"}
+        settings: dict[str, Any] = {"data": data, "updates": "polling", "database_url": None}
         if model:
             settings["model"] = model
         leaving.enter_context(suppress(KeyboardInterrupt, asyncio.CancelledError))

@@ -437,6 +437,17 @@ function onOffers({ query, results, button }) {
 
 $("block").addEventListener("change", () => connection.act("block", { blocked: $("block").checked }));
 
+// Another tab may have changed it.
+$("menu").addEventListener("toggle", async ({ newState }) => {
+  if (newState !== "open") return;
+  const [trouble] = await (await fetch("/trouble")).json();
+  const name = Object.keys(TROUBLES).find((key) => TROUBLES[key].status === (trouble?.status ?? undefined));
+  const chosen = trouble ? name : "none";
+  for (const input of document.querySelectorAll("input[name=trouble]")) {
+    input.checked = input.value === chosen;
+  }
+});
+
 for (const input of document.querySelectorAll("input[name=trouble]")) {
   input.addEventListener("change", async () => {
     await fetch("/trouble", { method: "DELETE" });
