@@ -102,7 +102,7 @@ def test_a_fault_is_found_and_named(text: str, fault: str | None) -> None:
         "хорошее планы",
         "сложного задачу",
         "спокойный работу",
-        "новых городам",
+        "сложных городам",
     ],
 )
 def test_an_adjective_that_does_not_agree_with_its_noun_is_found(words: str) -> None:

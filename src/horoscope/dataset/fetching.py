@@ -56,7 +56,7 @@ def _fetch_from_hub(
     name: str, origin: HubFiles, downloads: Path, fresh: Path, endpoint: str | None
 ) -> None:
     """Download (resumed where it stopped) and compare with the checksums that the hub gives."""
-    import httpx
+    import httpx2
     from huggingface_hub import HfApi, RepoFile, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -74,7 +74,7 @@ def _fetch_from_hub(
                 local_dir=downloads,
                 endpoint=endpoint,
             )
-    except (HfHubHTTPError, httpx.HTTPError, ValueError) as error:
+    except (HfHubHTTPError, httpx2.HTTPError, ValueError) as error:
         raise _cannot_fetch(name, str(error).split("\n", 1)[0]) from None
     for path in origin.paths:
         with (downloads / path).open("rb") as file:
