@@ -27,15 +27,16 @@ LABEL org.opencontainers.image.licenses="MIT" \
 # What is installed here stays here: no compiler, no package manager's cache reaches an image.
 FROM base AS build
 # hadolint ignore=DL3008,DL3009
-RUN python3 -c 'import ensurepip' 2>/dev/null \
-    || { apt-get update && apt-get install --yes --no-install-recommends python3-venv; }
-RUN python3 -m venv /opt/horoscope
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends binutils \
+    && { python3 -c 'import ensurepip' || apt-get install --yes --no-install-recommends python3-venv; } \
+    && python3 -m venv /opt/horoscope
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE docker/install.sh docker/slim.sh ./
 COPY src src
 
 FROM build AS build-bot
-RUN --mount=type=cache,target=/root/.cache/pip ./install.sh bot
+RUN --mount=type=cache,target=/root/.cache/pip ./install.sh bot && ./slim.sh /opt/horoscope
 
 FROM build AS build-generator
 RUN --mount=type=cache,target=/root/.cache/pip ./install.sh generator && ./slim.sh /opt/horoscope

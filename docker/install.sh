@@ -1,11 +1,14 @@
 #!/bin/sh
-# Installs the package and one of its dependency groups into /opt/horoscope, in an image's build.
+# Installs the package, one of its dependency groups and the extra `tracing` into /opt/horoscope, in
+# an image's build.
 set -eu
 # (pip itself knows groups since 25.1; Debian's is older.)
 python3 - "$1" >group.txt <<'PYTHON'
 import sys, tomllib
 with open("pyproject.toml", "rb") as file:
-    print(*tomllib.load(file)["dependency-groups"][sys.argv[1]], sep="\n")
+    project = tomllib.load(file)
+extra = project["project"]["optional-dependencies"]["tracing"]
+print(*project["dependency-groups"][sys.argv[1]], *extra, sep="\n")
 PYTHON
 pip="/opt/horoscope/bin/pip --disable-pip-version-check"
 # tokenizers asks for a client of the Hugging Face hub (15 MB), for a function not called here.
@@ -13,7 +16,7 @@ grep '^tokenizers' group.txt >alone.txt || true
 grep -v '^tokenizers' group.txt >others.txt
 $pip install --quiet --constraint constraints.txt --requirement others.txt
 $pip install --quiet --constraint constraints.txt --no-deps --requirement alone.txt
-# The model is a directory of its own in an image.
-rm -rf src/horoscope/models/embedded
+# The model is a directory of its own in an image; the texts to learn from are for training.
+rm -rf src/horoscope/models/embedded src/horoscope/corpus/*.jsonl
 $pip install --quiet --no-deps .
 $pip uninstall --quiet --yes setuptools pip
