@@ -336,6 +336,49 @@ async def test_the_page_loads_nothing_from_elsewhere(client: Client) -> None:
         assert "://" not in await answer.text()
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        *(
+            "",
+            "{",
+            "[]",
+            "1",
+            "{}",
+            '{"do": "fly"}',
+            '{"do": "write"}',
+            '{"do": "write", "text": 5}',
+        ),
+        *('{"do": "write", "text": "x", "chat": 1}', '{"do": "write", "text": "x", "chat": []}'),
+        *('{"do": "write", "text": " "}', '{"do": "write", "text": "\\ud800"}'),
+        '{"do": "write", "text": "x", "chat": 1001}',
+        *('{"do": "tap", "message": 99, "data": "x"}', '{"do": "choose", "query": 1, "result": 1}'),
+    ],
+)
+async def test_a_tab_that_does_what_cannot_be_is_told_so_and_lives(
+    client: Client, act: str
+) -> None:
+    async with client.session.ws_connect(f"{client.url}/tab?name=Борис") as tab:
+        welcome = await tab.receive_json()
+        await tab.send_str(act)
+        assert (await tab.receive_json())["kind"] == "refused"
+        await tab.send_json({"do": "write", "text": "лев"})
+        message = (await tab.receive_json())["message"]
+    assert (message["from"], message["text"]) == (welcome["me"], "лев")
+
+
+async def test_a_tab_that_is_loaded_anew_is_the_same_person_and_sees_what_was_said(
+    client: Client,
+) -> None:
+    for person, name, same in ((client.anya, "Аня", True), (client.anya, "Борис", False)):
+        address = f"{client.url}/tab?name={name}&person={person}"
+        async with client.session.ws_connect(address) as tab:
+            welcome = await tab.receive_json()
+        assert (welcome["me"]["id"] == client.anya) is same
+        said = [message["text"] for message in welcome["chats"][0]["messages"]]
+        assert said == (["/start"] if same else [])
+
+
 def test_commands_and_mentions_are_found_in_a_text() -> None:
     text, entities = formatted("♌️😀 /generate лев, /a/b и x/y, спроси @stars_bot!", [])
     found = [

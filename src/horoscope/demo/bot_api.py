@@ -17,7 +17,7 @@ from horoscope.demo.parameters import (
     checked_inline_button,
     checked_inline_results,
 )
-from horoscope.demo.telegram import BOT, DRAFT_S, FRIENDS, Chat, Draft, Query, Telegram
+from horoscope.demo.telegram import BOT, FRIENDS, Chat, Draft, Query, Telegram
 from horoscope.demo.updates import MOST_AT_ONCE, Webhook, checked_webhook_url
 
 COMMAND = re.compile(r"[a-z0-9_]{1,32}")
@@ -151,14 +151,11 @@ class BotApi:
         draft_id = p.integer("draft_id")
         if not draft_id:
             raise bad_request("invalid draft identifier specified")
-        thread_id = self._thread(p, chat)
+        self._thread(p, chat)
         text, entities = p.formatted(least=0)
-        now = time.monotonic()
         if chat.draft and chat.draft.id == draft_id and chat.draft.stopped:
             return True  # its reader wants no more of it
-        chat.draft = Draft(
-            draft_id, thread_id, p.flag("can_stop"), p.flag("keep_on_stop"), now + DRAFT_S
-        )
+        chat.draft = Draft(draft_id, p.flag("can_stop"), p.flag("keep_on_stop"))
         event = {"kind": "draft", "draft_id": draft_id, "text": text, "entities": entities}
         self._telegram.tell(chat.id, event | {"can_stop": chat.draft.can_stop})
         return True

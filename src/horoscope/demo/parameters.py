@@ -48,12 +48,7 @@ class Parameters:
 
     def text(self, name: str) -> str:
         """A string; "" if it is not there."""
-        value = str(self._values.get(name, ""))
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise bad_request("strings must be encoded in UTF-8") from None
-        return value
+        return encodable(str(self._values.get(name, "")))
 
     def integer(self, name: str, default: int = 0) -> int:
         """A whole number."""
@@ -94,7 +89,7 @@ class Parameters:
 
 def formatted(text: str, entities: list[Any], least: int = 1) -> tuple[str, list[Json]]:
     """A message's text as it arrives, with its entities. Raises ApiError."""
-    text = _CONTROL.sub(" ", text).rstrip()
+    text = _CONTROL.sub(" ", encodable(text)).rstrip()
     if len(text) < least:
         raise bad_request("message text is empty")
     if len(text) > LONGEST_TEXT:
@@ -200,6 +195,15 @@ def checked_inline_button(button: Json | None) -> Json | None:
     ):
         raise bad_request("can't parse button: START_PARAM_INVALID")
     return button
+
+
+def encodable(text: str) -> str:
+    """The text, if it is one: JSON may hold half a character. Raises ApiError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise bad_request("strings must be encoded in UTF-8") from None
+    return text
 
 
 def utf16_length(text: str) -> int:

@@ -25,6 +25,23 @@ class Tabs:
 
     def __init__(self, telegram: Telegram) -> None:
         self._telegram = telegram
+        self._acts: dict[str, Callable[[int, int, Json], Any]] = {
+            "write": lambda person, chat, act: telegram.write(
+                person, act["text"], chat, act.get("thread"), act.get("reply_to")
+            ),
+            "edit": lambda person, chat, act: telegram.edit(
+                person, chat, act["message"], act["text"]
+            ),
+            "tap": lambda person, chat, act: telegram.tap(
+                person, chat, act["message"], act["data"]
+            ),
+            "stop": lambda person, chat, act: telegram.stop(person),
+            "inline": lambda person, chat, act: telegram.ask_inline(person, act["text"], chat),
+            "choose": lambda person, chat, act: telegram.choose_inline(
+                person, act["query"], act["result"], chat, act.get("thread")
+            ),
+            "block": lambda person, chat, act: telegram.block(person, bool(act["blocked"])),
+        }
         self._open: set[web.WebSocketResponse] = set()
 
     async def close(self) -> None:
@@ -59,35 +76,21 @@ class Tabs:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    reply = self._act(person_id, message.json())
+                    reply = self._act(person_id, message.data)
                     if reply is not None:
                         events.put_nowait(reply)
         finally:
             seeing.cancel()
             self._telegram.unwatch(person_id, events)
 
-    def _act(self, person_id: int, act: Json) -> Json | None:
+    def _act(self, person_id: int, said: str) -> Json | None:
         """What a person does; what only they are told of it."""
-        telegram = self._telegram
-        chat_id, thread_id = act.get("chat", person_id), act.get("thread")
-        acts: dict[str, Callable[[], Any]] = {
-            "write": lambda: telegram.write(
-                person_id, act["text"], chat_id, thread_id, act.get("reply_to")
-            ),
-            "edit": lambda: telegram.edit(person_id, chat_id, act["message"], act["text"]),
-            "tap": lambda: telegram.tap(person_id, chat_id, act["message"], act["data"]),
-            "stop": lambda: telegram.stop(person_id),
-            "inline": lambda: telegram.ask_inline(person_id, act["text"], chat_id),
-            "choose": lambda: telegram.choose_inline(
-                person_id, act["query"], act["result"], chat_id, thread_id
-            ),
-            "block": lambda: telegram.block(person_id, bool(act["blocked"])),
-        }
         try:
-            done = acts[act["do"]]()
+            act = json.loads(said)
+            done = self._acts[act["do"]](person_id, act.get("chat", person_id), act)
         except ApiError as error:
             return {"kind": "refused", "why": error.description}
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             return {"kind": "refused", "why": "Bad Request"}
         if isinstance(done, str):
             return {"kind": "asked", "query": done, "do": act["do"], "tag": act.get("tag")}

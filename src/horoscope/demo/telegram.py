@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
 from horoscope.demo.api_error import bad_request, forbidden
 from horoscope.demo.parameters import Json, formatted
@@ -27,7 +26,6 @@ BOT: Json = {
 FRIENDS = -1001000000001
 FORUM = -1001000000002
 TOPICS = {2: "Любовь и отношения", 3: "Работа и деньги"}
-DRAFT_S = 30.0
 INLINE_QUERY_S = 10.0
 CALLBACK_QUERY_S = 60.0
 
@@ -37,10 +35,8 @@ class Draft:
     """The text in a private chat that the bot is still writing."""
 
     id: int
-    thread_id: int | None
     can_stop: bool
     keep_on_stop: bool
-    until: float
     stopped: bool = False
 
 
@@ -121,12 +117,10 @@ class Telegram:
         chat_id: int | None = None,
         thread_id: int | None = None,
         reply_to: int | None = None,
-        **more: Any,
     ) -> Json:
         """A person writes: to the bot, or in a group. Raises ApiError."""
-        chat = self.chat(person_id if chat_id is None else chat_id)
+        chat = self._chat_of(person_id, person_id if chat_id is None else chat_id)
         message = self.new_message(chat, self.people[person_id], text, [], thread_id, reply_to)
-        message |= more
         chat.started = True
         if self._reaches_bot(chat, message):
             self.updates.add("message", message)
@@ -144,6 +138,7 @@ class Telegram:
 
     def tap(self, person_id: int, chat_id: int, message_id: int, data: str) -> str:
         """A person taps a button; the number of the query. Raises ApiError."""
+        self._chat_of(person_id, chat_id)
         query_id = self._new_query(person_id, CALLBACK_QUERY_S)
         self.updates.add(
             "callback_query",
@@ -191,7 +186,7 @@ class Telegram:
             result = self.queries[query_id].results[result_id]
         except KeyError:
             raise bad_request("RESULT_ID_INVALID") from None
-        chat = self.chat(chat_id)
+        chat = self._chat_of(person_id, chat_id)
         text, entities = result["text"], result["entities"]
         message = self.new_message(chat, self.people[person_id], text, entities, thread_id)
         message["via_bot"] = BOT
@@ -213,6 +208,13 @@ class Telegram:
                 "new_chat_member": {"user": BOT, "status": new, "until_date": 0},
             },
         )
+
+    def _chat_of(self, person_id: int, chat_id: int) -> Chat:
+        """A chat in which a person is. Raises ApiError."""
+        chat = self.chat(chat_id)
+        if chat.is_private and chat.id != person_id:
+            raise bad_request("chat not found")
+        return chat
 
     # What is there.
 
