@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
+from rich.progress import DownloadColumn, Progress
 
 from horoscope.dataset.sources import GitHistory, HubFiles
 from horoscope.errors import HoroscopeError
@@ -55,34 +55,60 @@ def _cannot_fetch(name: str, reason: str) -> HoroscopeError:
 def _fetch_from_hub(
     name: str, origin: HubFiles, downloads: Path, fresh: Path, endpoint: str | None
 ) -> None:
-    """Download (resumed where it stopped) and compare with the checksums that the hub gives."""
+    """Download (resumed where it stopped) and compare with the checksums that the hub gives.
+
+    The hub's own client begins anew after an interruption, so it only says where things are.
+    """
     import httpx2
-    from huggingface_hub import HfApi, RepoFile, hf_hub_download
+    from huggingface_hub import HfApi, RepoFile, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 
+    downloads.mkdir(exist_ok=True)
     try:
         infos = HfApi(endpoint=endpoint).get_paths_info(
             origin.dataset, list(origin.paths), revision=origin.revision, repo_type="dataset"
         )
         checksums = {i.path: i.lfs.sha256 for i in infos if isinstance(i, RepoFile) and i.lfs}
         for path in origin.paths:
-            hf_hub_download(
+            url = hf_hub_url(
                 origin.dataset,
                 path,
                 repo_type="dataset",
                 revision=origin.revision,
-                local_dir=downloads,
                 endpoint=endpoint,
             )
-    except (HfHubHTTPError, httpx2.HTTPError, ValueError) as error:
+            download = downloads / Path(path).name
+            _download(url, download)
+            with download.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != checksums.get(path):
+                download.unlink()
+                raise _cannot_fetch(name, f"{path} came damaged; try again")
+    except (HfHubHTTPError, httpx2.HTTPError) as error:
         raise _cannot_fetch(name, str(error).split("\n", 1)[0]) from None
     for path in origin.paths:
-        with (downloads / path).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != checksums.get(path):
-            (downloads / path).unlink()
-            raise _cannot_fetch(name, f"{path} came damaged; try again")
-        (downloads / path).rename(fresh / Path(path).name)
+        (downloads / Path(path).name).rename(fresh / Path(path).name)
+
+
+def _download(url: str, path: Path) -> None:
+    """Add to `path` what is missing of the file at `url`. Raises httpx2.HTTPError."""
+    import httpx2
+
+    with Progress(*Progress.get_default_columns(), DownloadColumn(), transient=True) as progress:
+        begin = path.stat().st_size if path.exists() else 0
+        headers = {"Range": f"bytes={begin}-", "Accept-Encoding": "identity"}
+        with httpx2.stream("GET", url, headers=headers, follow_redirects=True) as response:
+            if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return  # nothing is missing
+            response.raise_for_status()
+            if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+                begin = 0
+            total = begin + int(response.headers.get("Content-Length", 0))
+            task = progress.add_task(path.name, completed=begin, total=total or None)
+            with path.open("ab" if begin else "wb") as file:
+                for piece in response.iter_bytes():
+                    file.write(piece)
+                    progress.update(task, advance=len(piece))
 
 
 def _fetch_from_git(name: str, origin: GitHistory, repository: Path, fresh: Path) -> None:
