@@ -18,9 +18,6 @@ WEBHOOK_TIMEOUT_S = 60
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 
-# What Telegram leaves out unless a bot asks for it by name.
-ONLY_BY_NAME = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
-
 
 class Updates:
     """What waits for the bot, oldest first; an update goes once the bot said that it has it."""
@@ -34,10 +31,10 @@ class Updates:
         self._forgotten = asyncio.Event()
         self._poll: asyncio.Future[None] | None = None
 
-    def add(self, kind: str, content: Any) -> dict[str, Any] | None:
-        """Queue an update, if the bot wants its kind."""
-        wanted = kind in self.allowed if self.allowed else kind not in ONLY_BY_NAME
-        return self.push({kind: content}) if wanted else None
+    def add(self, kind: str, content: dict[str, Any]) -> None:
+        """Queue what happened, as it is now, if the bot wants updates of its kind."""
+        if not self.allowed or kind in self.allowed:
+            self.push({kind: dict(content)})
 
     def push(self, content: dict[str, Any]) -> dict[str, Any]:
         """Queue an update as it is, whatever it is."""
