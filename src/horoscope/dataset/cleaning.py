@@ -18,6 +18,9 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]{0,300}>")
 _MARKUP = re.compile(r"[*#_`~|\\\[\]{}<>^]+")
 _LOOKALIKES = str.maketrans("ABCEHKMOPTXaceopxy", "АВСЕНКМОРТХасеорху")
+_UNUSUAL = re.compile(r"[^А-Яа-яA-Za-z0-9 ,.:;!?…«»()—-]")  # to be looked at one by one
+_CYRILLIC, _LATIN = re.compile(r"[А-Яа-я]"), re.compile(r"[A-Za-z]")
+_LETTER = re.compile(r"[^\W\d_]")
 _MIXED_WORD = re.compile(r"\b(?=\w*[А-Яа-яЁё])(?=\w*[A-Za-z])[\w-]+|\b[aocyABCOK]\b")
 _STRAIGHT_QUOTES = re.compile(r'(^|[\s(«—])"')
 _ADVERT = re.compile(
@@ -79,11 +82,7 @@ def sentences(text: str) -> list[str]:
 def _characters(text: str) -> str:
     """One code point a letter, none invisible, no Latin look-alikes within Russian words."""
     text = unicodedata.normalize("NFC", html.unescape(text))
-    text = "".join(
-        " " if c.isspace() else c
-        for c in text
-        if c.isspace() or unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cn", "Cs", "Mn", "Me"}
-    )
+    text = _UNUSUAL.sub(_visible, text)
     return _MIXED_WORD.sub(lambda word: word[0].translate(_LOOKALIKES), text)
 
 
@@ -94,9 +93,17 @@ def _without_yo(text: str) -> str:
 
 def _without_markup(text: str) -> str:
     text = _MARKUP.sub(" ", _TAG.sub(" ", text))
-    return "".join(
-        c for c in text if unicodedata.category(c) not in {"So", "Sk", "Sm"} or c in "+="
-    )
+    return _UNUSUAL.sub(_without_pictures, text)
+
+
+def _visible(character: re.Match[str]) -> str:
+    if character[0].isspace():
+        return " "
+    return "" if unicodedata.category(character[0])[0] in "CM" else character[0]
+
+
+def _without_pictures(character: re.Match[str]) -> str:
+    return "" if unicodedata.category(character[0]) in {"So", "Sk"} else character[0]
 
 
 def _typography(text: str) -> str:
@@ -156,7 +163,7 @@ _MENDING: dict[str, Callable[[str], str]] = {
 
 
 def _fault(text: str, sign: Sign) -> str | None:
-    letters = [c for c in text if c.isalpha()]
+    letters = len(_LETTER.findall(text))
     if not letters:
         return "nothing left"
     if _PASTED.search(text):
@@ -167,7 +174,7 @@ def _fault(text: str, sign: Sign) -> str | None:
         return "not Russian"
     if len(text) < SHORTEST:
         return f"shorter than {SHORTEST} characters"
-    if any("a" <= c.lower() <= "z" for c in letters):
+    if _LATIN.search(text):
         return "Latin letters"
     named = {_SIGN_NAMES[word] for word in _WORD.findall(text) if word in _SIGN_NAMES}
     if named and sign not in named:
@@ -175,8 +182,8 @@ def _fault(text: str, sign: Sign) -> str | None:
     return None
 
 
-def _is_russian(text: str, letters: list[str]) -> bool:
-    if sum("а" <= c.lower() <= "я" for c in letters) < 0.9 * len(letters):
+def _is_russian(text: str, letters: int) -> bool:
+    if len(_CYRILLIC.findall(text)) < 0.9 * letters:
         return False
     words = _WORD.findall(text.lower())
     return sum(map(_is_known, words)) >= KNOWN_WORDS * len(words)

@@ -1,5 +1,6 @@
 """`horoscope data`."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -82,6 +83,7 @@ def prepare(
     horoscope data prepare mailru goroskop1001 --output data/real
     horoscope data prepare mailru=copy.csv mine.csv --text-column forecast --output data/mine
     """
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
@@ -107,7 +109,9 @@ def prepare(
         BarColumn(),
         MofNCompleteColumn(),
         Remaining(),
+        console=Console(stderr=True),
         transient=True,
+        disable=not sys.stderr.isatty(),
     ) as progress:
 
         def track(step: str, total: int) -> "steps.Advance":

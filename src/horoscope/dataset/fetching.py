@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import DownloadColumn, Progress
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, ProgressColumn
 
 from horoscope.dataset.sources import GitHistory, HubFiles
 from horoscope.errors import HoroscopeError
@@ -94,7 +96,7 @@ def _download(url: str, path: Path) -> None:
     """Add to `path` what is missing of the file at `url`. Raises httpx2.HTTPError."""
     import httpx2
 
-    with Progress(*Progress.get_default_columns(), DownloadColumn(), transient=True) as progress:
+    with _progress(DownloadColumn()) as progress:
         begin = path.stat().st_size if path.exists() else 0
         headers = {"Range": f"bytes={begin}-", "Accept-Encoding": "identity"}
         with httpx2.stream("GET", url, headers=headers, follow_redirects=True) as response:
@@ -137,6 +139,16 @@ def _fetch_from_git(name: str, origin: GitHistory, repository: Path, fresh: Path
         raise _cannot_fetch(name, reason) from None
 
 
+def _progress(*columns: ProgressColumn) -> Progress:
+    return Progress(
+        *Progress.get_default_columns(),
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
 def _output(command: list[str]) -> bytes:
     return subprocess.run(command, check=True, capture_output=True).stdout
 
@@ -145,7 +157,7 @@ def _run_with_progress(name: str, command: list[str]) -> None:
     """Run git, showing what it says of its progress. Raises CalledProcessError with its words."""
     said = b""
     with (
-        Progress(transient=True) as progress,
+        _progress() as progress,
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as git,
     ):
         task = progress.add_task(f"Fetching {name}", total=100)
