@@ -8,11 +8,12 @@ from functools import cache
 
 from pymorphy3 import MorphAnalyzer
 
+from horoscope.corpus import CORPORA
 from horoscope.dataset import Example
 from horoscope.generation.guard import SENTENCE_END
 from horoscope.zodiac import Sign
 
-OWN_SOURCES = frozenset({"plain", "witty"})
+OWN_SOURCES = frozenset(CORPORA)
 """The corpora that were written for this project; all other texts are other people's."""
 MOST_NGRAMS = 20_000
 """Distinct-n falls as a sample grows, so it is taken of the same number of n-grams everywhere."""

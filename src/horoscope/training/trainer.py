@@ -110,6 +110,7 @@ def train(
                     bits = bits_per_character(plain, validation, size, validated)
                     if _score(progressed, bits) and main:
                         _save(state / BEST_FILE, _trained_weights(plain))
+                    show(None)
                 if progressed.step == plan.steps:
                     break
                 for group in optimizer.param_groups:
