@@ -1,5 +1,4 @@
 # Two commands do everything: `make run` and `make test`.
-SIGN ?= лев
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -7,9 +6,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 .PHONY: run test check clean images manifests settings
 .DELETE_ON_ERROR:
 
-## make run SIGN=лев: set up the service, then print a horoscope
+## make run: set up, then open a chat with the bot in the browser; make run SIGN=лев: print a horoscope
 run: .venv/service.stamp
-	@$(BIN)/horoscope generate "$(SIGN)"
+	@$(BIN)/horoscope $(if $(SIGN),generate "$(SIGN)",demo)
 
 ## make test: set up everything (torch included), then lint, types and all tests
 test: check
