@@ -61,10 +61,10 @@ class HoroscopeGenerator:
         """
         horoscopes: list[Horoscope] = [Horoscope(None, 0)] * len(wishes)
         for draft in self._drafts(wishes):
+            if not draft.done and on_sentence and not on_sentence(draft.index, draft.text):
+                draft.stop()
             if draft.done:
                 horoscopes[draft.index] = draft.horoscope
-            elif on_sentence and not on_sentence(draft.index, draft.text):
-                draft.stop()
         return horoscopes
 
     def stream(self, wish: Wish) -> Iterator[str]:
