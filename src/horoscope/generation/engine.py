@@ -26,6 +26,9 @@ class Engine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
             "KV_CACHE_PRECISION": "f32",
+            # A thread pinned to a core that others use waits for it: beside seven other busy
+            # processes on two cores this alone is worth a factor of 2 (docs/decisions.md).
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             compiled = core.compile_model(directory / ENGINE_FILE, "CPU", options)
