@@ -118,7 +118,12 @@ def write_prepared(
         write_report(prepared, fresh)
         if output.exists():
             output.rename(old)
-        fresh.rename(output)
+        try:
+            fresh.rename(output)
+        except OSError:
+            if old.exists():
+                old.rename(output)
+            raise
     except OSError as error:
         raise HoroscopeError(
             f"Cannot write {output} ({error.strerror or error}); nothing was changed there."
