@@ -29,7 +29,7 @@ FROM base AS build
 # hadolint ignore=DL3008,DL3009
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils \
-    && { python3 -c 'import ensurepip' || apt-get install --yes --no-install-recommends python3-venv; } \
+    && { python3 -c "import ensurepip" 2>/dev/null || apt-get install --yes --no-install-recommends python3-venv; } \
     && python3 -m venv /opt/horoscope
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE docker/install.sh docker/slim.sh ./

@@ -23,7 +23,8 @@ revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 
 case $BUILDER in
   *docker) build="docker buildx build --load" ;;
-  *) build="$BUILDER build --format docker" ;; # the OCI format has no health check
+  # The OCI format has no health check; what both images share is built once.
+  *) build="$BUILDER build --format docker --layers" ;;
 esac
 set -- --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 [ -z "${BASE_IMAGE:-}" ] || set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
