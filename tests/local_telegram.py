@@ -41,14 +41,14 @@ def listening(telegram: Telegram) -> bool:
     return bool(telegram.calls["getUpdates"] or telegram.calls["setWebhook"])
 
 
-async def until(condition: Callable[[], Any], patience: float = 30) -> None:
+async def until(condition: Callable[[], Any], patience: float = 60) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110 (the server's state has no event for everything)
             await asyncio.sleep(0.01)
 
 
-async def answers(telegram: Telegram, chat_id: int, count: int, patience: float = 30) -> list[Json]:
+async def answers(telegram: Telegram, chat_id: int, count: int, patience: float = 60) -> list[Json]:
     """Wait for so many messages of the bot in a chat."""
     await until(lambda: len(telegram.said_by_bot(chat_id)) >= count, patience)
     return telegram.said_by_bot(chat_id)

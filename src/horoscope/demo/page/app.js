@@ -333,7 +333,7 @@ function fit() {
 }
 
 function send(text) {
-  const { chat, thread } = current();
+  const { chat } = current();
   if (state.context?.kind === "edit") {
     return connection.act("edit", { chat, message: state.context.message.message_id, text });
   }
