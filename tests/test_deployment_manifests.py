@@ -43,7 +43,8 @@ def environment_of(overlay: str, kind: str, name: str) -> dict[str, Any]:
     for source in container.get("envFrom", []):
         wanted = source["configMapRef"]["name"]
         environment |= named(overlay, "ConfigMap", wanted)["data"]
-    return environment | {each["name"]: each.get("value", each) for each in container.get("env", [])}
+    named_ones = container.get("env", [])
+    return environment | {each["name"]: each.get("value", each) for each in named_ones}
 
 
 @cache
