@@ -161,6 +161,27 @@ def test_yo_is_written_as_newspapers_do() -> None:
     assert cleaned.mended == ("ё",)
 
 
+@pytest.mark.parametrize(
+    ("end", "mended"),
+    [
+        ("Вечер проведите дома", "Вечер проведите дома."),
+        ("Рассчитывайте на «свои силы»", "Рассчитывайте на «свои силы»."),
+        ("Денежные поступления", ""),
+        ("Не исключено, что вы поймете, как", ""),
+        ("Обратите внимание на важные", ""),
+        ("Вечером вам потр", ""),
+        ("Вечером позвонит старый др", ""),
+        ("Хорошие новости 5 5 5", ""),
+    ],
+)
+def test_an_end_without_a_mark_gets_one_if_the_sentence_is_whole_and_goes_if_not(
+    end: str, mended: str
+) -> None:
+    cleaned = clean(f"{LEO} {end}", Sign.LEO)
+    assert cleaned.text == f"{LEO} {mended}".strip()
+    assert cleaned.mended == ("unfinished end",)
+
+
 def test_sentences_end_where_readers_see_it() -> None:
     assert sentences("Он сказал: «Да!» Это… верно. Да?") == [
         "Он сказал: «Да!»",

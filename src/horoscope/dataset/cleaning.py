@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 from horoscope.zodiac import Sign
 
@@ -14,6 +15,7 @@ LONGEST = 1500  # characters; beyond it several days stand in one cell
 KNOWN_WORDS = 0.8  # of a Russian text's words a dictionary knows more than this share
 
 _SENTENCE_BREAK = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][»)]))\s+(?![а-я])")
+_ENDED = re.compile(r"[.!?…][»)]?$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]{0,300}>")
 _MARKUP = re.compile(r"[*#_`~|\\\[\]{}<>^]+")
@@ -141,12 +143,25 @@ def _without_adverts(text: str) -> str:
 
 
 def _finished(text: str) -> str:
-    """Without an end that breaks off in the middle of a sentence."""
+    """With an end mark, or without an end that breaks off within a sentence."""
     parts = sentences(text)
-    if parts and not re.search(r"[.!?…][»)]?$", parts[-1]):
-        parts.pop()
-        return " ".join(parts)
-    return text
+    if not parts or _ENDED.search(parts[-1]):
+        return text
+    if _is_whole(parts[-1]):
+        return text.rstrip(",;: —-") + "."
+    return " ".join(parts[:-1])
+
+
+def _is_whole(sentence: str) -> bool:
+    """Whether only the mark is missing: there is a verb, and nothing must follow the last word."""
+    words = [word.lower() for word in _WORD.findall(sentence)]
+    return (
+        len(words) >= 3
+        and bool(re.search(r"[а-я]»?$", sentence))
+        and any(_parts_of_speech(word) & {"VERB", "PRED"} for word in words)
+        and not _parts_of_speech(words[-1]) & {"PREP", "CONJ", "PRCL", "ADJF", "NPRO", None}
+        and _is_known(words[-1])
+    )
 
 
 _MENDING: dict[str, Callable[[str], str]] = {
@@ -191,12 +206,16 @@ def _is_russian(text: str, letters: int) -> bool:
 
 @lru_cache(200_000)
 def _is_known(word: str) -> bool:
-    return bool(_dictionary()(word))
+    return bool(_dictionary().word_is_known(word))
+
+
+@lru_cache(10_000)
+def _parts_of_speech(word: str) -> frozenset[str | None]:
+    return frozenset(parse.tag.POS for parse in _dictionary().parse(word))
 
 
 @cache
-def _dictionary() -> Callable[[str], bool]:
+def _dictionary() -> Any:
     from pymorphy3 import MorphAnalyzer  # takes a moment to load
 
-    known: Callable[[str], bool] = MorphAnalyzer().word_is_known
-    return known
+    return MorphAnalyzer()
