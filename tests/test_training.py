@@ -212,6 +212,35 @@ def test_a_model_of_each_family_is_read_with_its_own_marks(
     assert tied == (make is not llama_like)
 
 
+def test_a_model_is_named_as_on_the_hub_and_fetched_files_are_enough_without_a_network(
+    data: Path, tmp_path: Path
+) -> None:
+    # The hub's cache as a download leaves it.
+    cache = tmp_path / "models--ai-forever--rugpt3small_based_on_gpt2"
+    rugpt3_like(cache / "snapshots" / ("0" * 40))
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0" * 40)
+    command = [sys.executable, "-m", "horoscope", "train", "--data", str(data), "--steps", "1"]
+    offline = {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+    def trained(name: str, output: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--model", name, "--output", str(output)],
+            env={**os.environ, **offline},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = trained("ai-forever/rugpt3small_based_on_gpt2", tmp_path / "m")
+    assert done.returncode == 0, done.stderr
+    assert load_description(tmp_path / "m").training["start"].startswith("ai-forever/")
+    done = trained("ai-forever/rugpt3medium_based_on_gpt2", tmp_path / "n")
+    assert done.returncode == 1, done.stderr
+    assert "give a directory" in one_line(done.stderr)
+    assert not (tmp_path / "n").exists()
+
+
 def test_a_tokenizer_that_names_no_marks_gets_an_end_mark(data: Path, tmp_path: Path) -> None:
     source = rugpt3_like(tmp_path / "source", marks=False)
     code, printed = train(

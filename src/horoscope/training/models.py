@@ -1,11 +1,14 @@
 """Where a model to train comes from: the Hugging Face hub, a directory, or a fresh start."""
 
+import contextlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi, snapshot_download
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -79,26 +82,22 @@ def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
     Raises InputError if `source` is neither, or is not complete; HoroscopeError if the hub cannot
     be reached.
     """
-    directory = Path(source)
-    if directory.exists():
-        _check_directory(directory)
-    elif source.startswith((".", "/", "~")) or source.count("/") > 1:
-        raise InputError(f"There is no model directory {source}.")
+    directory = Path(source).expanduser()
+    if not directory.exists():
+        if source.startswith((".", "/", "~")) or source.count("/") > 1:
+            raise InputError(f"There is no model directory {source}.")
+        directory = _fetch(source)
+    _check_directory(directory)
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(source)
+        tokenizer: Any = AutoTokenizer.from_pretrained(directory)
         read: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, output_loading_info=True
+            directory, dtype=torch.float32, output_loading_info=True
         )
         model, loaded = read
     except Exception as error:  # a damaged file makes the libraries raise anything
         reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
-        if directory.exists():
-            raise InputError(
-                f"The model in {source} cannot be read ({reason}); half a download?"
-            ) from None
-        raise HoroscopeError(
-            f"The model {source} cannot be fetched from the Hugging Face hub ({reason}); "
-            "check the name and the network, or give a directory."
+        raise InputError(
+            f"The model in {directory} cannot be read ({reason}); half a download?"
         ) from None
     if loaded["missing_keys"]:
         some = sorted(loaded["missing_keys"])[0]
@@ -139,6 +138,26 @@ def with_lora(model: Any, rank: int) -> Any:
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     return get_peft_model(model, config)
+
+
+def _fetch(name: str) -> Path:
+    """The files of a model on the Hugging Face hub, in the hub's cache on this machine; what is
+    there already is not fetched again, and is enough without a network."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        files = [file.rfilename for file in HfApi().model_info(name, timeout=20).siblings or []]
+        safe = any(file.endswith(".safetensors") for file in files)
+        weights = "*.safetensors" if safe else "pytorch_model*.bin"
+        wanted = ["*.json", "*.txt", "*.model", weights]
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=["*/*"]))
+    except Exception as error:  # no network, no such model, a full disk, ...
+        with contextlib.suppress(Exception):
+            return Path(snapshot_download(name, local_files_only=True))
+        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        raise HoroscopeError(
+            f"The model {name} cannot be fetched from the Hugging Face hub ({reason.strip()}); "
+            "check the name and the network, or give a directory."
+        ) from None
 
 
 def _check_directory(directory: Path) -> None:
