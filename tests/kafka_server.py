@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,21 @@ def free_port() -> int:
 class KafkaServer:
     """One broker on a free port, with its data in a directory; it can be killed and come back."""
 
-    def __init__(self, directory: Path, properties: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        protocol: str = "PLAINTEXT",
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory
         self._port, self._controller_port = free_port(), free_port()
         self.address = f"127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
-        listeners = f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self._controller_port}"
+        listeners = f"{protocol}://{self.address},CONTROLLER://127.0.0.1:{self._controller_port}"
         self.properties = PROPERTIES | {
             "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "advertised.listeners": f"{protocol}://{self.address}",
+            "listener.security.protocol.map": f"{protocol}:{protocol},CONTROLLER:PLAINTEXT",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             "log.dirs": str(directory / "data"),
             **(properties or {}),
@@ -169,9 +176,9 @@ def docker_answers() -> bool:
     return not subprocess.run(["docker", "info"], check=False, capture_output=True).returncode
 
 
-def wait_for(address: str, process: "subprocess.Popen[bytes] | None" = None) -> None:
+def wait_for(address: str, process: "subprocess.Popen[bytes] | None" = None, **config: str) -> None:
     """Wait until Kafka answers."""
-    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0, **config})
     until = time.monotonic() + START_S
     while True:
         try:

@@ -74,9 +74,9 @@ async def take(subscription: Any, count: int) -> list[Any]:
     return taken
 
 
-async def nothing_comes(subscription: Any) -> bool:
+async def nothing_comes(subscription: Any, seconds: float = 0.2) -> bool:
     try:
-        async with asyncio.timeout(0.2):
+        async with asyncio.timeout(seconds):
             return not await subscription.take()
     except TimeoutError:
         return True

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
@@ -33,6 +34,22 @@ async def insist(step: Callable[[], Awaitable[T]]) -> T:
         try:
             return await step()
         except UnavailableError as error:
-            logger.warning("%s Trying again in %.1f s.", error, pause)
+            _complaints.add(str(error))
             await asyncio.sleep(pause)
     raise AssertionError("pauses have no end")
+
+
+class _Complaints:
+    """What a thousand steps have to say of one trouble is said once in a while."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._at = 0.0
+
+    def add(self, complaint: str) -> None:
+        if complaint != self._last or time.monotonic() - self._at > LONGEST_PAUSE_S:
+            self._last, self._at = complaint, time.monotonic()
+            logger.warning("%s Trying again.", complaint)
+
+
+_complaints = _Complaints()

@@ -113,7 +113,7 @@ async def _find(broker: Broker, origin: str) -> DeadLetter:
 
 def _with_broker(step: Callable[[Broker], Awaitable[None]]) -> None:
     # What keeps it from its work is its one line of error, not a line in a log.
-    logging.disable(logging.WARNING)
+    logging.getLogger("horoscope").addHandler(logging.NullHandler())
 
     async def run() -> None:
         async with _broker(load_settings()) as broker:

@@ -18,7 +18,7 @@ from horoscope.messaging.kafka.producer import BEST_EFFORT, DURABLE, Headers, Ka
 from horoscope.messaging.kafka.topics import DEAD_LETTER, TOPICS, make_missing_topics
 from horoscope.messaging.messages import Message, UnreadableError, read
 from horoscope.observability import tracing
-from horoscope.patience import insist, pauses
+from horoscope.patience import insist
 from horoscope.settings import Settings
 
 M = TypeVar("M", bound=Message)
@@ -26,6 +26,7 @@ M = TypeVar("M", bound=Message)
 # So long a start, and who publishes before Kafka was reached, waits for it.
 START_S = 5.0
 WATCH_S = 5.0
+RETRY_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,6 @@ class KafkaBroker:
 
     async def _watch(self, producer: KafkaProducer) -> None:
         """Make the topics once Kafka is there, then look now and then whether it still is."""
-        pause = pauses()
         while True:
             try:
                 if self._ready.is_set():
@@ -162,10 +162,9 @@ class KafkaBroker:
                     self._ready.set()
             except BrokerUnavailableError as error:
                 self._note_trouble(str(error))
-                await asyncio.sleep(next(pause))
+                await asyncio.sleep(RETRY_S)
             else:
                 self._note_trouble("")
-                pause = pauses()
                 await asyncio.sleep(WATCH_S)
 
     def _note_error(self, error: KafkaError) -> None:

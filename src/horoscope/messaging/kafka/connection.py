@@ -5,6 +5,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
+from horoscope.errors import InputError
 from horoscope.settings import Settings
 
 Config = dict[str, Any]
@@ -12,11 +13,11 @@ Config = dict[str, Any]
 
 # librdkafka's own log is for who looks for it: what matters comes as an error, and is said once.
 _library_log = logging.getLogger("horoscope.librdkafka")
-_library_log.setLevel(logging.CRITICAL)
+_library_log.setLevel(logging.CRITICAL + 1)
 
 
 def client_config(settings: Settings) -> Config:
-    """What every client has in common."""
+    """What every client has in common. Raises InputError if a file is not there."""
     config: Config = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "security.protocol": settings.kafka_security_protocol,
@@ -34,11 +35,16 @@ def client_config(settings: Settings) -> Config:
             "sasl.password": settings.kafka_sasl_password.get_secret_value(),
         }
     files = {
-        "ssl.ca.location": settings.kafka_ssl_ca,
-        "ssl.certificate.location": settings.kafka_ssl_certificate,
-        "ssl.key.location": settings.kafka_ssl_key,
+        "ssl.ca.location": ("SSL_CA", settings.kafka_ssl_ca),
+        "ssl.certificate.location": ("SSL_CERTIFICATE", settings.kafka_ssl_certificate),
+        "ssl.key.location": ("SSL_KEY", settings.kafka_ssl_key),
     }
-    return config | {name: str(path) for name, path in files.items() if path}
+    for name, (setting, path) in files.items():
+        if path:
+            if not path.is_file():
+                raise InputError(f"HOROSCOPE_KAFKA_{setting}: there is no file {path}.")
+            config[name] = str(path)
+    return config
 
 
 def in_one_line(error: KafkaError) -> str:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -35,6 +36,8 @@ GROUP: Config = {
 }
 POLL_S = 0.1
 COMMIT_INTERVAL_S = 0.1
+# So long there may be no room before Kafka is told to pause, which makes it send things again.
+FULL_S = 1.0
 # So long a partition that is to move waits for what somebody works on.
 HAND_OVER_S = 3.0
 ASK_S = 5.0
@@ -110,6 +113,7 @@ class KafkaConsumer:
         self._paused = False
         self._trouble: KafkaError | None = None
         self._news = asyncio.Event()
+        self._taken = asyncio.Event()
         self._finished = asyncio.Event()
         self._closing = False
         self.share = 0.0
@@ -135,6 +139,7 @@ class KafkaConsumer:
         taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
         for record in taken:
             self._owned[record.partition].taken.add(record.offset)
+        self._taken.set()
         return taken
 
     def done(self, record: Record) -> None:
@@ -147,6 +152,7 @@ class KafkaConsumer:
         """Commit what is done, leave the group, and hand back the rest."""
         self._closing = True
         self._finished.set()
+        self._taken.set()
         if not self._member:
             self._pumping.cancel()
         await asyncio.wait([self._pumping], timeout=CLOSE_S)
@@ -217,23 +223,34 @@ class KafkaConsumer:
         if asyncio.get_running_loop().time() - self._committed_at > COMMIT_INTERVAL_S:
             await self._commit(consumer)
         room = self._room - len(self._waiting)
-        if room <= 0 and not self._paused:
-            await consumer.pause(await consumer.assignment())
-            self._paused = True
-        elif room > 0 and self._paused:
+        if room <= 0 and not await self._room_again():
+            # Kafka must be polled, also when there is no room for what it gives.
+            if not self._paused:
+                await consumer.pause(await consumer.assignment())
+                self._paused = True
+            self._receive(filter(None, [await consumer.poll(0)]))
+            return
+        room = max(1, self._room - len(self._waiting))
+        if self._paused:
             await consumer.resume(await consumer.assignment())
             self._paused = False
         try:
             # The client waits for as many as it is asked for; so wait for one, then take the rest.
             first = await consumer.poll(POLL_S)
             if first is not None:
-                more = await consumer.consume(room - 1, 0) if room > 1 else []
-                self._receive([first, *more])
+                self._receive([first, *await consumer.consume(room - 1, 0)])
         except KafkaException as error:
             self._note_trouble(error.args[0])
             await asyncio.sleep(POLL_S)
 
-    def _receive(self, messages: Sequence[Message]) -> None:
+    async def _room_again(self) -> bool:
+        """Wait a little for somebody to take what waits."""
+        self._taken.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._taken.wait(), POLL_S if self._paused else FULL_S)
+        return len(self._waiting) < self._room
+
+    def _receive(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if error := message.error():
                 self._note_trouble(error)

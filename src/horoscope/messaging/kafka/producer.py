@@ -30,6 +30,7 @@ BEST_EFFORT: Config = {
 POLL_S = 0.1
 REACH_S = 2.0
 FLUSH_S = 2.0
+RENEWAL_PAUSE_S = 1.0
 
 
 Headers = dict[str, str | bytes]
@@ -42,8 +43,10 @@ class KafkaProducer:
     """
 
     def __init__(self, config: Config, on_error: Callable[[KafkaError], None]) -> None:
-        self._producer = Producer(config | {"error_cb": on_error})
+        self._config = config | {"error_cb": on_error}
+        self._producer = Producer(self._config)
         self._loop = asyncio.get_running_loop()
+        self._unsettled: set[asyncio.Future[None]] = set()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._report, name="kafka-producer", daemon=True)
         self._thread.start()
@@ -61,6 +64,8 @@ class KafkaProducer:
             )
         except (BufferError, KafkaException) as error:
             raise BrokerUnavailableError(f"Kafka takes nothing now: {error}.") from None
+        self._unsettled.add(sent)
+        sent.add_done_callback(self._unsettled.discard)
         await sent
 
     def throw(self, topic: str, key: str, value: bytes, headers: Headers) -> None:
@@ -85,7 +90,17 @@ class KafkaProducer:
 
     def _report(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(POLL_S)
+            try:
+                self._producer.poll(POLL_S)
+            except KafkaException as error:  # a fatal one: this client will never send again
+                self._loop.call_soon_threadsafe(self._begin_anew, error.args[0])
+                self._closing.wait(RENEWAL_PAUSE_S)
+
+    def _begin_anew(self, error: KafkaError) -> None:
+        if not self._closing.is_set():
+            self._producer = Producer(self._config)
+        for sent in list(self._unsettled):
+            _settle(sent, error)
 
 
 def _settle(sent: "asyncio.Future[None]", error: KafkaError | None) -> None:
