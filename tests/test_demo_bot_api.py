@@ -161,6 +161,12 @@ async def test_4096_characters_are_taken_and_an_answer_to_what_is_gone_if_it_may
     assert "reply_to_message" not in message
 
 
+async def test_nobody_writes_in_the_private_chat_of_another(client: Client) -> None:
+    boris = client.telegram.join("Борис")
+    with pytest.raises(ApiError, match="chat not found"):
+        client.telegram.write(boris, "x", client.anya)
+
+
 async def test_who_blocked_the_bot_or_never_wrote_to_it_is_not_written_to(client: Client) -> None:
     boris = client.telegram.join("Борис")
     client.telegram.block(client.anya, True)
@@ -351,7 +357,7 @@ async def test_the_page_loads_nothing_from_elsewhere(client: Client) -> None:
         ),
         *('{"do": "write", "text": "x", "chat": 1}', '{"do": "write", "text": "x", "chat": []}'),
         *('{"do": "write", "text": " "}', '{"do": "write", "text": "\\ud800"}'),
-        '{"do": "write", "text": "x", "chat": 1001}',
+        '{"do": "write", "text": "x", "chat": 5}',
         *('{"do": "tap", "message": 99, "data": "x"}', '{"do": "choose", "query": 1, "result": 1}'),
     ],
 )
@@ -370,13 +376,17 @@ async def test_a_tab_that_does_what_cannot_be_is_told_so_and_lives(
 async def test_a_tab_that_is_loaded_anew_is_the_same_person_and_sees_what_was_said(
     client: Client,
 ) -> None:
-    for person, name, same in ((client.anya, "Аня", True), (client.anya, "Борис", False)):
+    for person, name, same, texts in (
+        (client.anya, "Аня", True, ["/start"]),
+        (client.anya, "Борис", False, []),
+        (5, "Вера", True, []),  # of a demo that has ended meanwhile
+        ("-5", "Гриша", False, []),
+    ):
         address = f"{client.url}/tab?name={name}&person={person}"
         async with client.session.ws_connect(address) as tab:
             welcome = await tab.receive_json()
-        assert (welcome["me"]["id"] == client.anya) is same
-        said = [message["text"] for message in welcome["chats"][0]["messages"]]
-        assert said == (["/start"] if same else [])
+        assert (welcome["me"]["id"] == person) is same
+        assert [message["text"] for message in welcome["chats"][0]["messages"]] == texts
 
 
 def test_commands_and_mentions_are_found_in_a_text() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import webbrowser
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -63,7 +64,7 @@ async def _run(port: int, with_browser: bool, given: dict[str, Any]) -> None:
         settings = load_settings(telegram_api_url=url, telegram_token=TOKEN, **given)
         click.echo(f"The chat is at {url} (Ctrl-C ends it).")
         if with_browser and _has_screen():
-            await asyncio.to_thread(webbrowser.open, url)
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         await run_all(settings)
 
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,7 @@ from aiohttp import WSMsgType, web
 from horoscope.demo.api_error import ApiError
 from horoscope.demo.telegram import BOT, Chat, Telegram
 
+PERSON = re.compile(r"[1-9]\d{0,14}")
 LONGEST_NAME = 40
 HISTORY = 200  # messages that a tab gets of each chat
 
@@ -64,9 +66,12 @@ class Tabs:
 
     def _person(self, number: str, name: str) -> int:
         """Who was here before the page was loaded anew, or someone new."""
-        known = self._telegram.people
-        if number.isdigit() and known.get(int(number), {}).get("first_name") == name:
-            return int(number)
+        if PERSON.fullmatch(number):
+            known = self._telegram.people.get(int(number))
+            if known is None:
+                return self._telegram.join(name, int(number))
+            if known["first_name"] == name:
+                return int(number)
         return self._telegram.join(name)
 
     async def _live(self, socket: web.WebSocketResponse, person_id: int) -> None:

@@ -98,12 +98,16 @@ class Telegram:
         # Private chats share one count of messages, groups have their own, as in Telegram.
         self._last_message: defaultdict[int, int] = defaultdict(int, {FORUM: 10})
         self._last_query = 0
+        # What the bot remembers of people in earlier Telegrams is not of these.
+        self._next_person = int(time.time())
 
     # What people do.
 
-    def join(self, name: str) -> int:
-        """A new person; their number."""
-        person_id = len(self.people) + 1001
+    def join(self, name: str, person_id: int | None = None) -> int:
+        """A new person, or one who comes back from an earlier Telegram; their number."""
+        if person_id is None:
+            person_id = self._next_person
+            self._next_person += 1
         self.people[person_id] = {"id": person_id, "is_bot": False, "first_name": name}
         self.chats[person_id] = Chat(
             {"id": person_id, "type": "private", "first_name": name}, started=False

@@ -289,6 +289,7 @@ function showFoot() {
   const fresh = Boolean(room) && !room.inGroup && !room.messages.size;
   $("start").hidden = !fresh;
   $("composer").hidden = fresh;
+  if (fresh) $("start").focus();
   if (room && !fresh && matchMedia("(hover: hover)").matches && document.activeElement === document.body) {
     $("text").focus();
   }
