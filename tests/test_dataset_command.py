@@ -210,6 +210,19 @@ def test_other_kinds_of_files_with_other_names_of_columns(
     assert {(e.topic, e.source, e.date) for e in examples} == {("love", "мои", date(2026, 3, 5))}
 
 
+def test_a_copy_of_a_known_source_is_read_as_that_beside_a_file_with_other_columns(
+    run: Run, tmp_path: Path
+) -> None:
+    copy = write_csv(tmp_path / "copy.csv", dated_rows(24))
+    mine = write_csv(
+        tmp_path / "mine.csv", [{"forecast": r["text"], "znak": r["sign"]} for r in PLAIN[24:48]]
+    )
+    options = ["--text-column", "forecast", "--sign-column", "znak", "--output", tmp_path / "out"]
+    assert run("data", "prepare", f"mailru={copy}", mine, *options)[0] == 0
+    examples = [e for split in SPLITS for e in load_examples(tmp_path / "out", split)]
+    assert Counter(e.source for e in examples) == {"mailru": 24, "mine": 24}
+
+
 def test_one_sign_for_all_and_another_encoding(run: Run, tmp_path: Path) -> None:
     rows = [{"text": row["text"]} for row in PLAIN if row["sign"] == "leo"][:30]
     path = write_csv(tmp_path / "львы.csv", rows, encoding="cp1251")

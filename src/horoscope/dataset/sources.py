@@ -119,9 +119,10 @@ def read_source(source: Source, columns: Columns, encoding: str) -> Iterator[Tex
     Raises InputError if a file cannot be read, HoroscopeError if it cannot be fetched.
     """
     if source.path is not None:
-        # A copy of a known source is laid out as that source, whatever the options say of others.
-        own = Columns() if source.name in SOURCES else columns
-        yield from texts_of(read_table(source.path, encoding), own, source.name)
+        table = read_table(source.path, encoding)
+        if source.name in SOURCES and Columns().text in table.columns:
+            columns = Columns()  # laid out as we know it, whatever the options say of other files
+        yield from texts_of(table, columns, source.name)
         return
     origin = SOURCES[source.name].origin
     if origin is None:
