@@ -22,14 +22,9 @@ from horoscope.program import run_until_told
 from horoscope.settings import load_settings
 from horoscope.worker_command import run_worker
 
-class Writer(Quill):
-    def one(self, index, wish, on_sentence):
-        time.sleep({seconds})
-        self.batches.clear()
-        return super().one(index, wish, on_sentence)
-
+writer = Quill(lambda index, sentence: time.sleep({seconds}))
 settings = load_settings()
-run_until_told("worker", settings, lambda: run_worker(settings, Writer()))
+run_until_told("worker", settings, lambda: run_worker(settings, writer))
 """
 
 
@@ -99,10 +94,10 @@ class System:
     def bot(self, name: str = "bot", **settings: object) -> Program:
         return self._program(name, ["-m", "horoscope", "bot"], settings)
 
-    def worker(self, name: str = "worker", seconds: float = 0.01) -> Program:
-        """A worker that takes so long for each text."""
+    def worker(self, name: str = "worker", seconds: float = 0.003, **settings: object) -> Program:
+        """A worker that takes so long for each of the three sentences of a text."""
         code = WORKER.format(tests=str(Path(__file__).parent), seconds=seconds)
-        return self._program(name, ["-c", code], {})
+        return self._program(name, ["-c", code], settings)
 
     async def stop(self) -> None:
         for program in self.programs:
