@@ -17,6 +17,7 @@ from local_telegram import product_in
 from playwright.async_api import Browser, Page, async_playwright, expect
 from test_worker import Quill
 
+from horoscope.demo.server import serving
 from horoscope.demo.telegram import Telegram
 from horoscope.generation.generator import EMBEDDED_MODEL, HoroscopeGenerator
 
@@ -161,3 +162,20 @@ async def test_troubles_begin_and_end_on_the_page(browser: Browser, tmp_path: Pa
         await anya.get_by_role("button", name="Начать").click()
         await expect(said(anya, "/start")).to_be_visible()
         assert telegram.chats[min(telegram.people)].blocked
+
+
+async def test_a_tab_comes_back_when_the_program_does(
+    browser: Browser, unused_tcp_port: int
+) -> None:
+    page = await browser.new_page()
+    first, second = Telegram(), Telegram()
+    async with serving(first, unused_tcp_port) as url:
+        await page.goto(url)
+        await page.get_by_role("button", name="Войти").click()
+        await expect(page.get_by_role("button", name="Начать")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    async with serving(second, unused_tcp_port):
+        await expect(page.get_by_role("alert")).to_be_hidden(timeout=20_000)
+        await page.get_by_role("button", name="Начать").click()
+        await expect(said(page, "/start")).to_be_visible()
+        assert second.people == first.people
