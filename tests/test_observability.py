@@ -1,0 +1,332 @@
+"""What operators see of real programs at work: metrics, dashboard, alerts, logs and traces."""
+
+import asyncio
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from kafka_server import free_port
+from kafka_system import Program, System
+from local_telegram import answers, buttons, until
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from horoscope.demo.server import serving
+from horoscope.demo.telegram import Telegram
+from horoscope.demo.trouble import Trouble
+
+MONITORING = Path(__file__).parent.parent / "monitoring"
+# Words that stand nowhere but in what people write.
+SECRETS = ["щурбалгук", "квензопраф", "мрыльдофест"]
+PROGRAMS = ("bot", "worker")
+
+
+@dataclass
+class Span:
+    """One span as the collector gets it."""
+
+    service: str
+    name: str
+    trace: bytes
+    id: bytes
+    parent: bytes
+    request: str
+    seconds: float
+
+
+@dataclass
+class Scene:
+    """What was to be seen after some people had talked to the bot."""
+
+    asked: int
+    pages: dict[str, str]
+    metrics: dict[str, dict[str, Metric]]
+    logs: dict[str, str]
+    spans: list[Span]
+
+    def value(self, program: str, name: str, **labels: str) -> float:
+        """A sample of a program's metrics."""
+        for family in self.metrics[program].values():
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        raise AssertionError(f"{program} has no {name} {labels}")
+
+
+@pytest.fixture(scope="module")
+def scene(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return asyncio.run(play(kafka, tmp_path_factory.mktemp("scene")))
+
+
+async def play(kafka: str, directory: Path) -> Scene:
+    telegram, spans = Telegram(), []
+    collector, tracing_url = await collect_into(spans)
+    async with serving(telegram) as url:
+        seen = {"log_format": "json", "tracing_url": tracing_url}
+        ports = {name: free_port() for name in PROGRAMS}
+        system = System(directory / "scene", url, kafka, **seen)
+        programs = {
+            name: system._program(name, ["-m", "horoscope", name], {"http_port": ports[name]})
+            for name in PROGRAMS
+        }
+        try:
+            for program in programs.values():
+                await program.start()
+            asked = await talk(telegram)
+            # The client tells of the lag every five seconds.
+            await until(lambda: "horoscope_lag{" in page(ports["worker"]), 60)
+            pages = {name: page(ports[name]) for name in PROGRAMS}
+            for program in programs.values():
+                assert await program.end() == 0  # what is left of the spans is sent
+        finally:
+            await system.stop()
+            await collector.cleanup()
+    metrics = {
+        name: {family.name: family for family in text_string_to_metric_families(text)}
+        for name, text in pages.items()
+    }
+    return Scene(asked, pages, metrics, logs_of(programs), spans)
+
+
+async def talk(telegram: Telegram) -> int:
+    """People ask in every way, some in vain, while Telegram fails; how many asked for a text."""
+    anna, boris, vera, gleb = (telegram.join(name) for name in ("Аня", "Борис", "Вера", "Глеб"))
+    telegram.write(anna, "/generate лев")
+    [answer] = await answers(telegram, anna, 1, patience=90)
+    telegram.tap(anna, anna, answer["message_id"], next(iter(buttons(answer).values())))
+    await answers(telegram, anna, 2)
+    for secret in SECRETS:
+        telegram.write(boris, f"/generate {secret}")
+        telegram.write(boris, f"{secret} и ещё кое-что")
+    telegram.write(boris, "/generate рыбы")
+    await until(lambda: any("Рыбы" in message["text"] for message in telegram.said_by_bot(boris)))
+    telegram.troubles.all += [
+        Trouble(status=429, methods=frozenset({"sendMessage"}), times=1),
+        Trouble(status=502, methods=frozenset({"sendMessage"}), times=1),
+        Trouble(methods=frozenset({"sendMessage"}), times=1),
+    ]
+    telegram.write(vera, "/generate дева")
+    await answers(telegram, vera, 1, patience=60)
+    query = telegram.ask_inline(vera, "весы", vera)
+    await until(lambda: telegram.queries[query].results)
+    telegram.write(gleb, "/generate рак")
+    telegram.write(gleb, "/generate рак")  # while the first is on its way
+    telegram.block(gleb, True)
+    await asyncio.sleep(3)
+    return 6
+
+
+def page(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def logs_of(programs: dict[str, Program]) -> dict[str, str]:
+    return {name: program.log.read_text() for name, program in programs.items()}
+
+
+async def collect_into(spans: list[Span]) -> tuple[web.AppRunner, str]:
+    """A collector of OTLP over HTTP, and its address."""
+
+    async def take(request: web.Request) -> web.Response:
+        export = ExportTraceServiceRequest.FromString(await request.read())
+        for resource in export.resource_spans:
+            about = {a.key: a.value.string_value for a in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    named = {a.key: a.value.string_value for a in span.attributes}
+                    spans.append(
+                        Span(
+                            about["service.name"],
+                            span.name,
+                            span.trace_id,
+                            span.span_id,
+                            span.parent_span_id,
+                            named["horoscope.request"],
+                            (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+                        )
+                    )
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/v1/traces"
+
+
+def test_what_happens_is_counted(scene: Scene) -> None:
+    sources = {"words": 4, "button": 1, "inline": 1}
+    for source, count in sources.items():
+        assert scene.value("bot", "horoscope_requests_total", source=source) == count
+    assert scene.value("bot", "horoscope_refused_total", reason="busy") == 1
+    assert scene.value("bot", "horoscope_answers_total") >= 4
+    assert scene.value("bot", "horoscope_answer_seconds_count") >= 4
+    assert scene.value("bot", "horoscope_deliveries_in_flight") == 0
+    for code in ("429", "5xx", "network", "403"):
+        assert scene.value("bot", "horoscope_telegram_errors_total", code=code) >= 1
+    assert scene.value("bot", "horoscope_telegram_calls_total", method="sendMessage") >= 4
+    assert scene.value("bot", "horoscope_failures_total", cause="telegram") >= 1
+    assert scene.value("worker", "horoscope_queue_seconds_count") == scene.asked
+    assert scene.value("worker", "horoscope_generation_seconds_count") == scene.asked
+    assert scene.value("worker", "horoscope_batch_requests_sum") == scene.asked
+    assert scene.value("worker", "horoscope_requests_in_flight") == 0
+    assert scene.value("worker", "horoscope_tokens_total") > 100
+    assert scene.value("worker", "horoscope_writing_seconds_total") > 0
+    assert scene.value("worker", "horoscope_lag", topic="scene.requests") == 0
+    assert "horoscope_guard_refusals" in scene.metrics["worker"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_prometheus_finds_nothing_odd_in_the_metrics(scene: Scene, program: str) -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=scene.pages[program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = checked.stdout + checked.stderr
+    assert not [line for line in said.splitlines() if line.startswith("horoscope_")]
+
+
+def names_in(expression: str) -> set[str]:
+    """The names of metrics in a query."""
+    return set(re.findall(r"\b(?:horoscope|process|python)_\w+|\bup\b", expression))
+
+
+def exported(scene: Scene) -> set[str]:
+    """All names under which Prometheus stores what the programs say."""
+    return {
+        sample.name
+        for families in scene.metrics.values()
+        for family in families.values()
+        for sample in family.samples
+    } | {"up"}
+
+
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            yield from panel.get("panels", [])
+        else:
+            yield panel
+
+
+def test_every_panel_of_the_dashboard_shows_what_the_programs_export(scene: Scene) -> None:
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))
+    shown: set[str] = set()
+    for panel in panels(dashboard):
+        assert panel["title"]
+        used = {name for target in panel["targets"] for name in names_in(target["expr"])}
+        assert used, panel["title"]
+        assert used <= exported(scene), panel["title"]
+        shown |= used
+    # And nothing of ours is exported that no panel shows.
+    ours = {
+        family.name
+        for families in scene.metrics.values()
+        for family in families.values()
+        if family.name.startswith("horoscope_")
+    }
+    unseen = {name for name in ours if not any(each.startswith(name) for each in shown)}
+    assert unseen == set()
+
+
+def test_every_query_and_every_alert_is_understood_by_prometheus(
+    scene: Scene, tmp_path: Path
+) -> None:
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))
+    queries = [target["expr"] for panel in panels(dashboard) for target in panel["targets"]]
+    as_rules = [
+        {"record": f"panel:{number}", "expr": query.replace("$__rate_interval", "5m")}
+        for number, query in enumerate(queries)
+    ]
+    written = tmp_path / "panels.yaml"
+    written.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": as_rules}]}))
+    for rules in (MONITORING / "alerts.yaml", written):
+        checked = subprocess.run(
+            ["promtool", "check", "rules", rules], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
+    alerts = yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))
+    for group in alerts["groups"]:
+        for rule in group["rules"]:
+            assert names_in(rule["expr"]) <= exported(scene), rule["alert"]
+            assert rule["annotations"]["runbook"].startswith("docs/operations.md#")
+
+
+def test_alerts_fire_when_they_should_and_only_then() -> None:
+    tested = subprocess.run(
+        ["promtool", "test", "rules", "alerts_test.yaml"],
+        cwd=MONITORING,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_alert_has_its_place_in_the_runbook() -> None:
+    operations = (MONITORING.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    anchors = {
+        "-".join(re.sub(r"[^\w\s-]", "", title.lower()).split())
+        for title in re.findall(r"^#+ (.+)$", operations, re.MULTILINE)
+    }
+    alerts = yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))
+    for group in alerts["groups"]:
+        for rule in group["rules"]:
+            assert rule["annotations"]["runbook"].split("#")[1] in anchors, rule["alert"]
+
+
+def lines(scene: Scene, program: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in scene.logs[program].splitlines()]
+
+
+def test_a_request_can_be_followed_through_the_logs_from_update_to_answer(scene: Scene) -> None:
+    said = {
+        program: [(line["request"], line["message"]) for line in lines(scene, program)
+                  if "request" in line]
+        for program in PROGRAMS
+    }  # fmt: skip
+    answered = {request for request, message in said["bot"] if "answered after" in message}
+    assert len(answered) >= 4
+    for request in answered:
+        assert any(who == request and "is taken" in message for who, message in said["bot"])
+        assert any(who == request and "written in" in message for who, message in said["worker"])
+
+
+def test_every_line_of_the_log_is_one_json_object(scene: Scene) -> None:
+    for program in PROGRAMS:
+        for line in lines(scene, program):
+            assert {"time", "level", "logger", "message"} <= line.keys()
+
+
+def test_what_a_person_writes_is_in_no_log(scene: Scene) -> None:
+    for log in scene.logs.values():
+        assert log
+        assert not [secret for secret in SECRETS if secret in log.lower()]
+
+
+def test_a_trace_leads_from_the_question_across_kafka_to_the_answer(scene: Scene) -> None:
+    asked = [span for span in scene.spans if span.name == "ask"]
+    assert len(asked) == scene.asked
+    for ask in asked:
+        [write] = [span for span in scene.spans if span.name == "write" and span.parent == ask.id]
+        [deliver, *_] = [span for span in scene.spans if span.parent == write.id]
+        assert (ask.service, write.service) == ("horoscope-bot", "horoscope-worker")
+        assert (deliver.name, deliver.service) == ("deliver", "horoscope-bot")
+        assert ask.trace == write.trace == deliver.trace
+        assert ask.request == write.request == deliver.request
