@@ -55,6 +55,5 @@ COPY --from=build-generator /opt/horoscope /opt/horoscope
 # Another model: build with MODEL=a directory of this source tree, or mount one at /model.
 ARG MODEL=src/horoscope/models/embedded
 COPY ${MODEL} /model
-ENV HOROSCOPE_MODEL=/model
 USER 10001:10001
 CMD ["worker"]

@@ -16,7 +16,10 @@ grep '^tokenizers' group.txt >alone.txt || true
 grep -v '^tokenizers' group.txt >others.txt
 $pip install --quiet --constraint constraints.txt --requirement others.txt
 $pip install --quiet --constraint constraints.txt --no-deps --requirement alone.txt
-# The model is a directory of its own in an image; the texts to learn from are for training.
+# The texts to learn from are for training, and the model is a directory of its own in an image.
 rm -rf src/horoscope/models/embedded src/horoscope/corpus/*.jsonl
 $pip install --quiet --no-deps .
+models=$(echo /opt/horoscope/lib/python3*/site-packages/horoscope)/models
+mkdir -p "$models"
+ln -s /model "$models/embedded"
 $pip uninstall --quiet --yes setuptools pip
