@@ -251,6 +251,7 @@ GOOD = PLAIN[0]["text"]
         ("a.csv", f'sign,text\nleo,"{GOOD}\nleo,б\n', 2, "line 2 is broken"),
         ("a.csv", 'sign,text\nleo,"а\nб"\nleo\n', 2, "line 4 is broken: 1 cells"),
         ("a.csv", f'sign,text\nzzz,"{GOOD}"\n', 2, "no row can be used (line 2: unknown sign)"),
+        ("a.csv", "sign,text\nleo,\n", 2, "no row can be used (line 2: empty)"),
         ("a.jsonl", '{"sign": "leo", "text": "а"}\n{"sign": "leo"\n', 2, "line 2 is broken"),
         ("a.jsonl", '["leo"]\n', 2, "line 1 is broken: it is no JSON object"),
         ("a.parquet", "PAR1 and nothing more", 2, "no whole Parquet file"),

@@ -71,19 +71,17 @@ def texts_of(table: Table, columns: Columns, source: str) -> Iterator[Text | Unu
     for column, default in ((columns.topic, "topic"), (columns.date, "date")):
         if column != default and column not in table.columns:
             raise _missing(table, column, f"--{default}-column")
+    fault: Unusable | None = None
     usable = False
     for line, row in table.rows:
         for column, sign_name in cells:
-            text = row.get(column)
-            if text is None or not text.strip():
-                yield Unusable("", source, line, "empty")
-                continue
-            read = _read(text, row, columns, sign_name, source, line)
+            read = _read(row.get(column) or "", row, columns, sign_name, source, line)
+            if isinstance(read, Unusable):
+                fault = fault or read
             usable |= isinstance(read, Text)
             yield read
-    if not usable:
-        assert isinstance(read, Unusable)
-        raise InputError(f"{table.path}: no row can be used (line {line}: {read.reason}).")
+    if fault and not usable:
+        raise InputError(f"{table.path}: no row can be used (line {fault.line}: {fault.reason}).")
 
 
 def _read(
@@ -94,6 +92,8 @@ def _read(
     source: str,
     line: int,
 ) -> Text | Unusable:
+    if not text.strip():
+        return Unusable("", source, line, "empty")
     topic_name = (row.get(columns.topic) or columns.only_topic.value).strip().lower()
     day_ahead = topic_name in _TOMORROW
     topic = Topic.GENERAL if day_ahead or topic_name in _TODAY else _TOPICS.get(topic_name)
