@@ -343,6 +343,14 @@ def test_when_the_disk_is_full_what_was_there_before_stays_whole(run: Run, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "out"]
 
 
+def test_a_package_that_is_not_installed_is_named_with_the_way_to_install_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)  # as if it were not installed
+    code, _, err = run("data", "list")
+    assert (code, err) == (1, "Error: This command needs rich: pip install 'horoscope[train]'\n")
+
+
 def test_list_shows_every_source(run: Run) -> None:
     code, out, _ = run("data", "list")
     assert code == 0

@@ -77,7 +77,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("horoscope"):
             raise
-        needs = f"This command needs {error.name}: pip install 'horoscope[train]'"
+        package = error.name.partition(".")[0]
+        needs = f"This command needs {package}: pip install 'horoscope[train]'"
         click.echo(f"Error: {needs}", err=True)
         sys.exit(1)
     except BrokenPipeError:
