@@ -1,4 +1,4 @@
-"""How fast near-duplicates are found: ours (rensa) against datasketch, in CPU seconds on the same texts.
+"""How fast near-duplicates are found, in CPU seconds: ours (rensa) against datasketch.
 
     python benchmarks/deduplication.py [--texts 100000] [--json]
 
