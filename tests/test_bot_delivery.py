@@ -230,6 +230,29 @@ async def test_who_blocked_the_bot_ends_it_and_may_come_back(
     assert len(product.telegram.of("sendMessage")) == 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "calls"),
+    [
+        (Answer(200, {"ok": False, "error_code": 403, "description": "Forbidden: blocked"}), 1),
+        (Answer(403, {"ok": False}), 1),
+        (Answer(500, {"ok": False}), 2),
+        (Answer(200, {"ok": False, "error_code": 500}), 2),
+        (Answer(500, []), 2),
+    ],
+)
+async def test_a_refusal_is_understood_however_it_is_put(
+    product: Product, monkeypatch: pytest.MonkeyPatch, answer: Answer, calls: int
+) -> None:
+    monkeypatch.setattr("horoscope.patience.FIRST_PAUSE_S", 0.01)
+    script(product.telegram, "sendMessage", answer)
+    async with product.running(Quill()):
+        product.say("лев")
+        await product.sent(calls)
+        product.say("рак", chat=2)
+        said = await product.sent(calls + 1)
+    assert [call.params["chat_id"] for call in said] == ["1"] * calls + ["2"]
+
+
 async def test_429_delays_its_chat_and_no_other(product: Product) -> None:
     script(product.telegram, "sendMessage", retry_after(1))
     async with product.running(Quill()):
