@@ -58,6 +58,7 @@ def build_images() -> None:
         "BUILD_OPTIONS": f"--quiet {' '.join(shared)}",
     }
     subprocess.run(["make", "--silent", "images"], cwd=ROOT, env=env, check=True)
+    buildah("rmi", "--prune")  # those that had the tag before
 
 
 class Image:
