@@ -77,9 +77,10 @@ async def test_what_is_no_method_is_not_found(client: Client) -> None:
     assert (await client.raw("sendPigeon"))["error_code"] == 404
 
 
-async def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
+@pytest.mark.parametrize("sent", [b"{", b"[1]", b"5", b"\xff"])
+async def test_a_body_that_is_no_object_is_refused(client: Client, sent: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    body = await client.raw("sendMessage", data=b"{", headers=headers)
+    body = await client.raw("sendMessage", data=sent, headers=headers)
     assert body["error_code"] == 400
 
 

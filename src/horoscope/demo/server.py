@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from pydantic import ValidationError
 
-from horoscope.demo.api_error import ApiError
+from horoscope.demo.api_error import ApiError, bad_request
 from horoscope.demo.bot_api import BotApi
 from horoscope.demo.parameters import Parameters
 from horoscope.demo.tabs import Tabs
@@ -71,18 +71,11 @@ class Server:
         self.app.router.add_static("/page", PAGE)
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        parameters: dict[str, Any] = dict(request.query)
         try:
             method = self._checked(request)
-            if request.content_type == "application/json":
-                parameters |= await request.json()
-            else:
-                parameters |= await request.post()
-            return await self._carry_out(request, method, Parameters(parameters))
+            return await self._carry_out(request, method, await _parameters(request))
         except ApiError as error:
             return _answer(error)
-        except ValueError:
-            return _answer(ApiError(400, "Bad Request: can't parse the request"))
 
     def _checked(self, request: web.Request) -> str:
         token = request.match_info["token"]
@@ -145,6 +138,19 @@ async def only_from_here(request: web.Request, handler: Any) -> web.StreamRespon
         return web.Response(status=403, text="Only from this machine, please.")
     response: web.StreamResponse = await handler(request)
     return response
+
+
+async def _parameters(request: web.Request) -> Parameters:
+    """Telegram takes them from the address, a form, or JSON. Raises ApiError."""
+    given: dict[str, Any] = dict(request.query)
+    try:
+        if request.content_type == "application/json":
+            given |= await request.json()
+        else:
+            given |= await request.post()
+    except (ValueError, TypeError):
+        raise bad_request("can't parse the request") from None
+    return Parameters(given)
 
 
 def _answer(error: ApiError) -> web.Response:

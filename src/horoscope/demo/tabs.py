@@ -13,13 +13,12 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from horoscope.demo.api_error import ApiError
+from horoscope.demo.parameters import Json
 from horoscope.demo.telegram import BOT, Chat, Telegram
 
 PERSON = re.compile(r"[1-9]\d{0,14}")
 LONGEST_NAME = 40
 HISTORY = 200  # messages that a tab gets of each chat
-
-Json = dict[str, Any]
 
 
 class Tabs:
