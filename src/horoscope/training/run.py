@@ -15,7 +15,6 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from accelerate import PartialState
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging
@@ -34,7 +33,7 @@ from horoscope.training.models import (
     load_pretrained,
     with_lora,
 )
-from horoscope.training.trainer import CHECKPOINT_FILE, Plan, Progressed
+from horoscope.training.trainer import CHECKPOINT_FILE, Plan, Progressed, devices
 from horoscope.training.trainer import train as run_trainer
 
 STATE_DIRECTORY = "training-state"
@@ -108,9 +107,9 @@ def run(options: Options) -> None:
         or max(1, min(steps, len(training) // options.batch_size // 2)),
         fingerprint=_fingerprint(options, backend.to_str(), model),
     )
-    processes = PartialState()
+    accelerator = devices()
     cut = sum(example.cut for example in to_learn)
-    if cut and processes.is_main_process:
+    if cut and accelerator.is_main_process:
         click.echo(f"{cut} of {len(to_learn)} texts are cut: the model sees {longest} tokens.")
     state.mkdir(parents=True, exist_ok=True)
     progressed = run_trainer(
@@ -121,8 +120,9 @@ def run(options: Options) -> None:
         state,
         60 * options.checkpoint_minutes,
         options.micro_batch_size,
+        accelerator,
     )
-    if not processes.is_main_process:
+    if not accelerator.is_main_process:
         return
     lengths = [example.characters for example in to_learn]
     description = description.model_copy(

@@ -59,6 +59,14 @@ class Progressed:
     """A row for each validation: step, loss (mean, nats a token), bits_per_character."""
 
 
+def devices() -> Accelerator:
+    """The device to train on, or this process's one of several (under `accelerate launch`)."""
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="bf16" if _bf16_pays() else "no",
+    )
+
+
 def train(
     model: Any,
     plan: Plan,
@@ -67,6 +75,7 @@ def train(
     state: Path,
     checkpoint_seconds: float = 300.0,
     micro_batch_size: int | None = None,
+    accelerator: Accelerator | None = None,
 ) -> Progressed:
     """Train `model` in place and leave it with its best weights; the way there is in `state`.
 
@@ -75,7 +84,7 @@ def train(
     Ctrl-C or SIGTERM (the state is saved), InputError if the checkpoint is of another run,
     HoroscopeError if memory or disk are full or the loss is no number any more.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if _bf16_pays() else "no")
+    accelerator = accelerator or devices()
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         [
@@ -226,16 +235,16 @@ def _backward(
     batch: "_Part",
     micro_batch_size: int | None,
 ) -> float:
-    """Add up the gradients of a batch's mean loss a token; that loss."""
+    """Add up the gradients of a batch's mean loss a token; that loss, over all processes."""
     size = micro_batch_size or len(batch.examples)
-    total = 0.0
+    total = torch.zeros((), device=accelerator.device)
     for start in range(0, len(batch.examples), size):
         part = collate(batch.examples[start : start + size], accelerator.device)
         # The processes' gradients are averaged, so each counts its share of the sum anew.
         loss = _nats(model, part) * (accelerator.num_processes / batch.tokens)
         accelerator.backward(loss)
-        total += float(loss.detach())
-    return total
+        total += loss.detach()
+    return float(accelerator.reduce(total, reduction="mean"))
 
 
 @dataclass(frozen=True)
