@@ -173,6 +173,21 @@ def test_every_pod_is_as_restricted_as_the_namespace_demands(overlay: str) -> No
             assert {"startupProbe", "livenessProbe"} <= container.keys()
 
 
+def test_the_pods_that_strimzi_makes_are_as_restricted() -> None:
+    (pool,) = of_kind("cluster", "KafkaNodePool")
+    (kafka,) = of_kind("cluster", "Kafka")
+    for template in (pool["spec"]["template"], kafka["spec"]["entityOperator"]["template"]):
+        pod = template["pod"]["securityContext"]
+        assert pod == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        containers = [template[name] for name in template if name.endswith("Container")]
+        assert containers
+        for container in containers:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_address_is_to_be_looked_up_and_no_zookeeper_is_needed(overlay: str) -> None:
     text = yaml.safe_dump_all(rendered(overlay))
