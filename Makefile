@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test check clean images manifests settings
+.PHONY: run test check clean images manifests settings asyncapi
 .DELETE_ON_ERROR:
 
 ## make run: set up, then open a chat with the bot in the browser; make run SIGN=лев: print a horoscope
@@ -31,6 +31,10 @@ manifests: .venv/develop.stamp
 ## make settings: write docs/settings.md anew
 settings: .venv/service.stamp
 	$(BIN)/python docs/make_settings.py >docs/settings.md
+
+## make asyncapi: write docs/asyncapi.yaml anew
+asyncapi: .venv/develop.stamp
+	$(BIN)/python docs/make_asyncapi.py >docs/asyncapi.yaml
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

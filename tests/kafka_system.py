@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from horoscope.demo.telegram import TOKEN, Telegram
+from horoscope.settings import Settings
 from horoscope.zodiac import Sign
 
 # A worker whose writer needs no model; everything else is as in `horoscope worker`.
@@ -76,7 +77,7 @@ class System:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        wanted = {
+        self._settings = {
             "telegram_token": TOKEN,
             "telegram_api_url": telegram_url,
             "data": directory / "data",
@@ -87,12 +88,21 @@ class System:
             **settings,
         }
         self._env = kept | {
-            f"HOROSCOPE_{name.upper()}": str(value) for name, value in wanted.items()
+            f"HOROSCOPE_{name.upper()}": str(value) for name, value in self._settings.items()
         }
         self.programs: list[Program] = []
 
+    @property
+    def settings(self) -> Settings:
+        """The settings that all of them have."""
+        return Settings.model_validate(self._settings)
+
+    def horoscope(self, command: str, name: str = "", **settings: object) -> Program:
+        """`horoscope COMMAND`."""
+        return self._program(name or command, ["-m", "horoscope", command], settings)
+
     def bot(self, name: str = "bot", **settings: object) -> Program:
-        return self._program(name, ["-m", "horoscope", "bot"], settings)
+        return self.horoscope("bot", name, **settings)
 
     def worker(self, name: str = "worker", seconds: float = 0.003, **settings: object) -> Program:
         """A worker that takes so long for each of the three sentences of a text."""

@@ -1,15 +1,18 @@
 """Bots, workers and Kafka as real processes, killed and frozen at random moments under load."""
 
+import asyncio
 import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from failure_drill import Blow, Drill
 from kafka_server import Kafka, make_kafka
-from kafka_system import System
+from kafka_system import People, System
 
+from horoscope.bot import texts
 from horoscope.demo.server import serving
 from horoscope.demo.telegram import Telegram
 
@@ -49,3 +52,42 @@ async def test_whoever_dies_or_freezes_nothing_is_lost_and_each_gets_their_own_a
     assert outcome.lost == 0
     assert outcome.misdirected == 0
     assert outcome.doubled <= 1  # the bot was killed once
+
+
+async def test_while_kafka_is_away_the_bot_says_so_keeps_the_question_and_answers_later(
+    mortal_kafka: Kafka, tmp_path: Path
+) -> None:
+    telegram = Telegram()
+    async with serving(telegram) as url:
+        system = System(tmp_path / "away", url, mortal_kafka.address)
+        programs = [system.bot(), system.worker()]
+        people = People(telegram)
+        try:
+            for program in programs:
+                await program.start()
+            people.ask()
+            await people.all_answered(60)
+            for how in (signal.SIGKILL, signal.SIGSTOP):
+                mortal_kafka.send_signal(how)
+                people.ask()
+                person = max(people.wishes)
+                async with asyncio.timeout(30):
+                    while not telegram.said_by_bot(person):  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                assert [m["text"] for m in telegram.said_by_bot(person)] == [texts.LATER]
+                assert telegram.updates.pending, "the question was acknowledged and is nowhere"
+                # They end in time all the same, and begin again.
+                for program in programs:
+                    began = time.monotonic()
+                    assert await program.end() == 0
+                    assert time.monotonic() - began < 10
+                    await program.start()
+                if how is signal.SIGKILL:
+                    await asyncio.to_thread(mortal_kafka.start)
+                else:
+                    mortal_kafka.send_signal(signal.SIGCONT)
+                await people.all_answered(60)
+        finally:
+            await system.stop()
+    outcome = people.outcome
+    assert (outcome.lost, outcome.doubled, outcome.misdirected) == (0, 0, 0)

@@ -28,7 +28,7 @@ from horoscope.messaging.kafka import broker as broker_module
 from horoscope.messaging.kafka import consumer
 from horoscope.messaging.kafka.broker import KafkaBroker
 from horoscope.messaging.local import LocalBroker
-from horoscope.messaging.messages import HoroscopeRequest
+from horoscope.messaging.messages import HoroscopeRequest, StopRequest
 from horoscope.settings import Settings
 
 
@@ -367,17 +367,14 @@ async def test_a_wrong_password_is_said_without_saying_it(
 
 
 def grant(address: str, login: str, settings: Settings) -> None:
-    """The rights that docs/kafka.md names."""
-    everything = [
-        (ResourceType.TOPIC, settings.kafka_topic_prefix, ResourcePatternType.PREFIXED),
-        (ResourceType.GROUP, settings.kafka_group_prefix, ResourcePatternType.PREFIXED),
-    ]
-    rights = [(*what, AclOperation.ALL) for what in everything]
-    cluster = (ResourceType.BROKER, "kafka-cluster", ResourcePatternType.LITERAL)
-    rights.append((*cluster, AclOperation.IDEMPOTENT_WRITE))
+    """The rights that docs/protocol.md names."""
+    topics = (ResourceType.TOPIC, settings.kafka_topic_prefix)
+    groups = (ResourceType.GROUP, settings.kafka_group_prefix)
+    rights = [(topics, getattr(AclOperation, n)) for n in ("DESCRIBE", "READ", "WRITE", "CREATE")]
+    rights.append((groups, AclOperation.READ))
+    prefixed, allow = ResourcePatternType.PREFIXED, AclPermissionType.ALLOW
     bindings = [
-        AclBinding(kind, name, pattern, f"User:{login}", "*", what, AclPermissionType.ALLOW)
-        for kind, name, pattern, what in rights
+        AclBinding(*what, prefixed, f"User:{login}", "*", right, allow) for what, right in rights
     ]
     admin = AdminClient({"bootstrap.servers": address, **ADMIN})
     for done in admin.create_acls(bindings).values():
@@ -390,10 +387,14 @@ async def test_missing_rights_are_said_in_one_line_and_heal_when_they_are_grante
     guest = {"kafka_sasl_username": "guest", "kafka_sasl_password": "guest"}
     settings = kafka_settings(guarded, **LOGIN | guest)
     async with connected(settings) as broker, subscribed(broker, HoroscopeRequest) as requests:
-        with pytest.raises(BrokerUnavailableError, match=r"docs/kafka\.md") as said:
+        with pytest.raises(BrokerUnavailableError, match=r"docs/protocol\.md") as said:
             await broker.publish(request(1))
         assert "\n" not in str(said.value)
         assert len(said_by_us(caplog)) <= 1
         await asyncio.to_thread(grant, guarded, "guest", settings)
         await published(broker, request(1))
         assert [d.message.id for d in await take(requests, 1)] == ["1"]
+        async with subscribed(broker, StopRequest) as stops:
+            stop = StopRequest(chat_id=1, draft_id=2)
+            await broker.publish(stop)
+            assert [d.message for d in await take(stops, 1)] == [stop]

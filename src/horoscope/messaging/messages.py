@@ -9,11 +9,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from horoscope.zodiac import Sign, Topic
 
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
 
 class Message(BaseModel):
     """A message that a broker carries: immutable, strict, nothing unknown in it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = STRICT
 
     SCHEMA: ClassVar[str]
     """The schema's name, which travels beside the payload."""
@@ -52,7 +54,7 @@ def read(kind: type[M], schema: str, version: str, body: str | bytes) -> M:
 class Address(BaseModel):
     """Where an answer goes. It travels with the message, so any bot can deliver any answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = STRICT
 
     chat_id: int
     """Telegram's chat; below zero it is a group."""
@@ -78,10 +80,13 @@ class HoroscopeRequest(Message):
     sign: Sign
     topic: Topic = Topic.GENERAL
     date: Date
+    """The day it is for, where the asker's day begins and ends."""
     address: Address
     locale: str = "ru"
+    """The language of the answer."""
     created_at: AwareDatetime
     expires_at: AwareDatetime
+    """After that nobody waits for it: the answer is an apology."""
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     """With a seed the text is that of (sign, topic, date, seed); without, of the day."""
     stream: bool = False
@@ -107,10 +112,12 @@ class ErrorCode(StrEnum):
 class Timings(BaseModel):
     """Where a request's time went, in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = STRICT
 
     queued: float
+    """From the asking to the beginning of the writing."""
     generated: float
+    """From there to the text."""
 
 
 class HoroscopeReply(Message):
@@ -121,11 +128,15 @@ class HoroscopeReply(Message):
     request: HoroscopeRequest
     """What was asked, whole: a bot that never saw the question can answer it and offer more."""
     text: str | None = None
+    """The horoscope, without a title and without markup."""
     error: ErrorCode | None = None
+    """Why there is no text; one of the two is there."""
     stopped: bool = False
     """Whether the person stopped the writing; the text is what there was by then."""
     model: str = ""
+    """What the model calls itself."""
     tokens: int = 0
+    """How many the model drew, also for sentences that were refused."""
     timings: Timings | None = None
 
     @property
@@ -142,6 +153,7 @@ class HoroscopePart(Message):
 
     request: HoroscopeRequest
     text: str
+    """All of it so far."""
 
     @property
     def key(self) -> str:
@@ -157,6 +169,7 @@ class StopRequest(Message):
 
     chat_id: int
     draft_id: int
+    """The draft that is stopped: the one of the request's address."""
 
     @property
     def key(self) -> str:

@@ -54,7 +54,7 @@ def in_one_line(error: KafkaError) -> str:
     return f"{said} ({hint})" if hint else said
 
 
-_RIGHTS = "grant the login this right, see docs/kafka.md"
+_RIGHTS = "grant the login this right, see docs/protocol.md"
 _HINTS = {
     KafkaError._AUTHENTICATION: "check HOROSCOPE_KAFKA_SASL_USERNAME and _PASSWORD",
     KafkaError.SASL_AUTHENTICATION_FAILED: "check HOROSCOPE_KAFKA_SASL_USERNAME and _PASSWORD",

@@ -10,7 +10,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from horoscope.messaging.broker import BrokerUnavailableError
 from horoscope.messaging.kafka.connection import Config, in_one_line
 
-DURABLE: Config = {
+# As the Java client does it, and so most others: a chat has one partition, whoever writes.
+PARTITIONER: Config = {"partitioner": "murmur2_random"}
+DURABLE: Config = PARTITIONER | {
     # Written once and in order although the client tries again, to every replica in sync.
     "enable.idempotence": True,
     "acks": "all",
@@ -19,7 +21,7 @@ DURABLE: Config = {
     "linger.ms": 2,
     "compression.type": "lz4",
 }
-BEST_EFFORT: Config = {
+BEST_EFFORT: Config = PARTITIONER | {
     "acks": 1,
     # What is late is worthless, and what piles up is in the way.
     "message.timeout.ms": 2000,
