@@ -37,7 +37,7 @@ from horoscope.zodiac import Sign, parse_sign
 PATIENCE_S = 60.0  # after the last question; what is not answered by then is lost
 IDLE_S = 15.0
 ALONE = 60  # requests, one after the other
-GROWTH_USERS = (10, 100, 1000, 10_000)
+GROWTH_USERS = (10, 1000, 10_000)
 GROWTH_RATE = 8.0  # a second: ten people may be answered once a second each
 WRITTEN = re.compile(rb"request (\d+)-\w+ written in ([\d.]+) s")
 
@@ -249,7 +249,7 @@ async def measure(users: int, rate: float, seconds: float, growth: bool) -> Figu
         figures |= await measure_alone(telegram, bot)
         figures |= await measure_load(telegram, bot, users, rate, seconds)
     if growth:
-        figures |= await measure_growth(seconds)
+        figures |= await measure_growth(seconds / 3)
     return figures
 
 

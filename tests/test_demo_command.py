@@ -15,11 +15,6 @@ from horoscope.demo.bot_api import BotApi
 from horoscope.demo.command import DEFAULT_PORT, demo
 from horoscope.demo.telegram import Telegram
 from horoscope.demo.trouble import Trouble
-from horoscope.generation.generator import EMBEDDED_MODEL
-
-with_model = pytest.mark.skipif(
-    not EMBEDDED_MODEL.is_dir(), reason="the embedded model is not in this checkout"
-)
 
 
 async def start(directory: Path, *options: str, **settings: str) -> asyncio.subprocess.Process:
@@ -39,7 +34,6 @@ async def last_words(process: asyncio.subprocess.Process) -> str:
     return said.decode()
 
 
-@with_model
 @pytest.mark.parametrize("way_out", [signal.SIGINT, signal.SIGTERM])
 async def test_the_page_is_served_until_one_ends_it_and_nothing_is_left(
     tmp_path: Path, way_out: signal.Signals

@@ -27,7 +27,7 @@ from horoscope.bot import texts
 from horoscope.demo.server import serving
 from horoscope.demo.telegram import FORUM, FRIENDS, Telegram
 from horoscope.demo.trouble import Trouble
-from horoscope.generation.generator import EMBEDDED_MODEL, HoroscopeGenerator
+from horoscope.generation.generator import HoroscopeGenerator
 from horoscope.zodiac import Sign
 
 Json = dict[str, Any]
@@ -362,7 +362,6 @@ async def test_over_a_webhook_a_person_is_answered(tmp_path: Path, unused_tcp_po
 # With the model itself.
 
 
-@pytest.mark.skipif(not EMBEDDED_MODEL.is_dir(), reason="no embedded model in this checkout")
 async def test_the_embedded_model_answers_everyone_about_their_own_sign(tmp_path: Path) -> None:
     telegram = Telegram()
     async with product_in(telegram, tmp_path, HoroscopeGenerator(), calls_per_second=1000):

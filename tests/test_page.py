@@ -19,7 +19,7 @@ from test_worker import Quill
 
 from horoscope.demo.server import serving
 from horoscope.demo.telegram import Telegram
-from horoscope.generation.generator import EMBEDDED_MODEL, HoroscopeGenerator
+from horoscope.generation.generator import HoroscopeGenerator
 
 CHROMIUM = shutil.which("chromium")
 # As root in a container, with no network: nothing of its own to look for out there.
@@ -33,11 +33,10 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
 }
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="tests/install_servers.sh installs chromium")
-
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
+    assert CHROMIUM, "tests/install_servers.sh installs chromium"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -74,8 +73,7 @@ def said(page: Page, text: str | re.Pattern[str]) -> Any:
 
 
 async def test_a_person_talks_with_the_bot(browser: Browser, tmp_path: Path) -> None:
-    writer = HoroscopeGenerator() if EMBEDDED_MODEL.is_dir() else Quill()
-    async with product_in(Telegram(rates=True), tmp_path, writer) as url:
+    async with product_in(Telegram(rates=True), tmp_path, HoroscopeGenerator()) as url:
         size = {"width": 1180, "height": 860}
         async with person(browser, url, "Аня", viewport=size, device_scale_factor=2) as anya:
             await anya.get_by_role("button", name="Начать").click()
