@@ -1,7 +1,10 @@
 """How a program runs: its log, its parts side by side, and its end when it is told to stop."""
 
 import asyncio
+import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -11,7 +14,8 @@ from horoscope.observability.tracing import start_tracing
 from horoscope.settings import Settings
 
 # Ten seconds are ours after SIGTERM; what is left of them is for letting go.
-STOP_S = 7.0
+STOP_S = 6.0
+GRACE_S = 0.5
 
 
 def run_until_told(
@@ -22,6 +26,17 @@ def run_until_told(
     start_tracing(settings.tracing_url, name)
     with suppress(asyncio.CancelledError):
         asyncio.run(_listen_for_the_end(program))
+    _leave_behind_who_waits()
+
+
+def _leave_behind_who_waits() -> None:
+    """End now, if a library's thread waits for a Kafka that is away: Python would wait for it."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(GRACE_S)
+            if thread.is_alive():
+                logging.shutdown()
+                os._exit(0)
 
 
 async def _listen_for_the_end(program: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -41,7 +41,8 @@ FULL_S = 1.0
 # So long a partition that is to move waits for what somebody works on.
 HAND_OVER_S = 3.0
 ASK_S = 5.0
-CLOSE_S = 5.0
+# While Kafka is away a farewell takes long, and helps nobody.
+CLOSE_S = 2.0
 # A larger share counts a little later than a smaller one, so that all shares are never over one.
 SHARE_DELAY_S = 1.0
 
@@ -202,21 +203,24 @@ class KafkaConsumer:
             lag = sum(max(0, partition["consumer_lag"]) for partition in owned)
             metrics.LAG.labels(self._topic).set(lag)
 
-        with ThreadPoolExecutor(2, thread_name_prefix="kafka-consumer") as threads:
-            config = self._config | {
-                "on_commit": on_commit,
-                "error_cb": on_error,
-                "stats_cb": on_statistics,
-            }
-            consumer = AIOConsumer(config, executor=threads)
+        config = self._config | {
+            "on_commit": on_commit,
+            "error_cb": on_error,
+            "stats_cb": on_statistics,
+        }
+        threads = ThreadPoolExecutor(2, thread_name_prefix="kafka-consumer")
+        consumer = AIOConsumer(config, executor=threads)
+        try:
+            await consumer.subscribe(
+                [self._topic], on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
+            )
+            while not self._closing:
+                await self._step(consumer)
+        finally:
             try:
-                await consumer.subscribe(
-                    [self._topic], on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
-                )
-                while not self._closing:
-                    await self._step(consumer)
-            finally:
                 await consumer.close()
+            finally:
+                threads.shutdown(wait=False)
 
     async def _step(self, consumer: AIOConsumer) -> None:
         """Commit what is done, and take in what is new."""

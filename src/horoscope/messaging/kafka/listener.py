@@ -68,14 +68,17 @@ class KafkaListener:
         async def on_error(error: KafkaError) -> None:
             self._on_error(error)
 
-        with ThreadPoolExecutor(2, thread_name_prefix="kafka-listener") as threads:
-            consumer = AIOConsumer(self._config | {"error_cb": on_error}, executor=threads)
+        threads = ThreadPoolExecutor(2, thread_name_prefix="kafka-listener")
+        consumer = AIOConsumer(self._config | {"error_cb": on_error}, executor=threads)
+        try:
+            await self._begin(consumer, count)
+            while not self._closing:
+                await self._step(consumer)
+        finally:
             try:
-                await self._begin(consumer, count)
-                while not self._closing:
-                    await self._step(consumer)
-            finally:
                 await consumer.close()
+            finally:
+                threads.shutdown(wait=False)
 
     async def _begin(self, consumer: AIOConsumer, count: int) -> None:
         """Start where the topic stood when this listener was made."""
