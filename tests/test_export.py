@@ -144,3 +144,16 @@ def test_a_model_of_another_kind_than_text_by_attention_is_one_line(
     assert code == 1, printed
     assert "MambaForCausalLM cannot be made into an engine" in printed.strip().splitlines()[-1]
     assert "Traceback" not in printed
+
+
+def test_the_card_goes_with_the_engine_and_names_every_command_that_made_the_model(
+    learned_model: Path, prepared_data: Path, tmp_path: Path
+) -> None:
+    further, engine, said = tmp_path / "further", tmp_path / "engine", tmp_path / "said"
+    where = ("--data", prepared_data, "--output", further)
+    assert run(said, "train", "--model", learned_model, *where, "--steps=1")[0] == 0
+    assert run(said, "export", further, "--output", engine)[0] == 0
+    card = (engine / "README.md").read_text(encoding="utf-8")
+    assert (engine / "loss.png").is_file()
+    assert card.count("\n    horoscope ") == 2
+    assert card.count("/train.jsonl`") == 2

@@ -22,6 +22,7 @@ def write_card(directory: Path, name: str, training: dict[str, Any]) -> None:
     shape = ", ".join(f"{key} {value}" for key, value in training["shape"].items())
     options = "\n".join(f"| {key} | {value} |" for key, value in training["options"].items())
     versions = ", ".join(f"{key} {value}" for key, value in training["versions"].items())
+    commands = "\n".join(f"    {line}" for line in [*training["earlier"], training["command"]])
     (directory / CARD_FILE).write_text(
         f"""---
 language: ru
@@ -33,7 +34,7 @@ pipeline_tag: text-generation
 
 Writes horoscopes in Russian. Start: {training["start"]}. Shape: {shape}.
 
-    {training["command"]}
+{commands}
 
 Best validation: **{training["best_bits_per_character"]:.4f} bits per character**
 at step {training["best_step"]} of {training["steps"]}.

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from horoscope.errors import HoroscopeError
 from horoscope.generation.description import TOKENIZER_FILE, EngineFile, load_description
 from horoscope.generation.engine import ENGINE_FILE
+from horoscope.training.card import CARD_FILE, PLOT_FILE
 from horoscope.training.models import load_pretrained
 
 INPUTS = ["input_ids", "attention_mask", "position_ids"]
@@ -58,6 +60,9 @@ def export(directory: Path, output: Path) -> None:
         written = [_described(part) for part in parts]
         for part in (*parts, Path(aside) / TOKENIZER_FILE):
             os.replace(part, output / part.name)
+    for name in (CARD_FILE, PLOT_FILE):
+        if output.resolve() != directory.resolve() and (directory / name).is_file():
+            shutil.copyfile(directory / name, output / name)
     description.model_copy(update={"engine": written}).save(output)
 
 

@@ -21,7 +21,11 @@ from transformers.utils import logging
 
 from horoscope.dataset import Example, load_examples
 from horoscope.errors import HoroscopeError, InputError
-from horoscope.generation.description import DESCRIPTION_FILE, ModelDescription
+from horoscope.generation.description import (
+    DESCRIPTION_FILE,
+    ModelDescription,
+    load_description,
+)
 from horoscope.training.card import write_card
 from horoscope.training.examples import tokenize
 from horoscope.training.models import (
@@ -193,9 +197,11 @@ def _save(
     progressed: Progressed,
 ) -> None:
     config = model.config
+    before = _earlier_training(options.source)
     record: dict[str, Any] = {
         "command": shlex.join(["horoscope", *sys.argv[1:]]),
         "start": options.source or f"from scratch, preset {options.preset}",
+        "earlier": [*before.get("earlier", []), before["command"]] if before else [],
         "shape": {
             "architecture": type(model).__name__,
             "parameters": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M",
@@ -204,13 +210,16 @@ def _save(
             "vocabulary": config.vocab_size,
         },
         "data": [
-            {
-                "name": f"{directory}/{split}.jsonl",
-                "texts": len(load_examples(directory, split)),
-                "sha256": _sha256(directory / f"{split}.jsonl"),
-            }
-            for directory in options.data
-            for split in ("train", "validation")
+            *before.get("data", []),
+            *(
+                {
+                    "name": f"{directory}/{split}.jsonl",
+                    "texts": len(load_examples(directory, split)),
+                    "sha256": _sha256(directory / f"{split}.jsonl"),
+                }
+                for directory in options.data
+                for split in ("train", "validation")
+            ),
         ],
         "options": {k: v for k, v in asdict(plan).items() if k != "fingerprint"}
         | ({"dropout": options.dropout} if options.preset else {})
@@ -234,6 +243,13 @@ def _save(
             f"Cannot write {options.output} ({reason}); make room and go on with --resume: the "
             "training itself is saved."
         ) from None
+
+
+def _earlier_training(source: str | None) -> dict[str, Any]:
+    """The record of the model that training starts with, if it is one of ours."""
+    if source is None or not (Path(source) / DESCRIPTION_FILE).is_file():
+        return {}
+    return load_description(Path(source)).training
 
 
 def _fingerprint(options: Options, tokenizer: str, model: Any) -> str:
