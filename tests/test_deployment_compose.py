@@ -43,7 +43,16 @@ def read(text: str) -> compose_spec.PyCompose:
 def test_the_compose_file_keeps_the_compose_specification() -> None:
     compose = read((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     compose.validate()
-    assert set(compose.service_names()) == {"bot", "generator", "kafka"}
+    assert {"bot", "generator", "kafka"} <= set(compose.service_names())
+
+
+def test_every_file_that_the_compose_file_mounts_is_there() -> None:
+    volumes = [
+        each for service in COMPOSE["services"].values() for each in service.get("volumes", [])
+    ]
+    files = [volume.split(":")[0] for volume in volumes if volume.startswith("./")]
+    assert files
+    assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 def test_a_compose_file_with_a_misspelt_key_is_refused() -> None:

@@ -18,7 +18,7 @@ _tracer = trace.get_tracer("horoscope")
 
 def start_tracing(url: str | None, program: str) -> None:
     """Send spans to `url` from now on. Raises InputError if what sends them is not installed."""
-    if url is None:
+    if not url:
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
