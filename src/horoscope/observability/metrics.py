@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 600)
 
-disable_created_metrics()  # a second series for each, of which nothing here makes use
+# A second series for each, of which nothing here makes use.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # The bot.
 REQUESTS = Counter("horoscope_requests", "Wishes that were made durable.", ["source"])
