@@ -43,6 +43,7 @@ from horoscope.settings import Settings
 from horoscope.zodiac import Sign
 
 ALONE = 60
+PARTS = 4  # of the time in which a queue is worked off
 WRITTEN = re.compile(r"request (\d+)-\w+ written in ([\d.]+) s")
 
 Figures = dict[str, float]
@@ -163,21 +164,21 @@ async def queue(directory: Path, queued: int, seconds: float) -> Figures:
         bot, worker = programs.bot(), programs.worker(seconds=0)
         await ready(telegram, bot, worker)
         await asyncio.sleep(2)
-        figures = {"bot_before_mb": rss_mb(bot), "worker_before_mb": rss_mb(worker)}
+        figures = {f"{each.name}_mb_before": rss_mb(each) for each in (bot, worker)}
         worker.send_signal(signal.SIGSTOP)
         bot.send_signal(signal.SIGSTOP)
         await publish_many(programs.settings, telegram, queued)
         worker.send_signal(signal.SIGCONT)
         bot.send_signal(signal.SIGCONT)
-        peak = {"bot": 0.0, "worker": 0.0}
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            for program in (bot, worker):
-                peak[program.name] = max(peak[program.name], rss_mb(program))
-            await asyncio.sleep(0.5)
+        for part in range(1, PARTS + 1):
+            most = {"bot": 0.0, "worker": 0.0}
+            until = time.monotonic() + seconds / PARTS
+            while time.monotonic() < until:
+                for program in (bot, worker):
+                    most[program.name] = max(most[program.name], rss_mb(program))
+                await asyncio.sleep(0.2)
+            figures |= {f"{name}_mb_{part}_of_{PARTS}": figure for name, figure in most.items()}
         return figures | {
-            "bot_most_mb": peak["bot"],
-            "worker_most_mb": peak["worker"],
             "queued": float(queued),
             "written": float(worker.log.read_text().count(" written in ")),
             "answered": float(bot.log.read_text().count(" answered after ")),

@@ -17,6 +17,7 @@ from horoscope.zodiac import Sign
 # A worker whose writer needs no model; everything else is as in `horoscope worker`.
 WORKER = """
 import sys, time
+from collections import deque
 sys.path.insert(0, {tests!r})
 from test_worker import Quill
 from horoscope.program import run_until_told
@@ -24,6 +25,7 @@ from horoscope.settings import load_settings
 from horoscope.worker_command import run_worker
 
 writer = Quill(lambda index, sentence: time.sleep({seconds}))
+writer.batches = deque(maxlen=1)
 settings = load_settings()
 run_until_told("worker", settings, lambda: run_worker(settings, writer))
 """

@@ -29,7 +29,8 @@ GROUP: Config = {
     "enable.auto.offset.store": False,
     # What is fetched ahead: a fraction of the client's defaults, which are made for floods.
     "queued.min.messages": 1000,
-    "queued.max.messages.kbytes": 4096,
+    "queued.max.messages.kbytes": 1024,
+    "fetch.message.max.bytes": 65_536,
     "fetch.wait.max.ms": 250,
     # How often the client tells what it knows, the lag among it.
     "statistics.interval.ms": 5000,
