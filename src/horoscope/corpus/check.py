@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from horoscope.errors import InputError
+from horoscope.generation.grammar import Grammar, tokenize
 from horoscope.zodiac import Sign, Topic
 
 LENGTHS = range(200, 521)  # characters
@@ -130,27 +131,20 @@ def faults(text: str, sign: Sign) -> list[str]:
     capitalised = re.findall(r"\b[А-Я][а-я]+", text)
     if others := [w for w in capitalised if forms.get(w.lower(), sign) is not sign]:
         found.append(f"another sign: {', '.join(others)}")
-    found += [f"does not agree: {first} {second}" for first, second in disagreements(text)]
-    return found
+    return found + _grammar_faults(sentences)
 
 
-def disagreements(text: str) -> list[tuple[str, str]]:
-    """Pairs of adjective and noun that stand together and agree in no reading of either.
-
-    Only plain adjectives before nouns are judged, where no reading is anything else: a pronoun
-    («всем», «другие») or an adjective used as a noun («знакомый») may stand there by chance.
-    """
+def _grammar_faults(sentences: Sequence[str]) -> list[str]:
+    """What the guard would say of the grammar. It is stricter to a model about repeated words and
+    pronouns: a writer may know better."""
     found = []
-    for sentence in _SENTENCE_BREAK.split(text):
-        for part in re.split(r"[^а-яёА-ЯЁ\s-]+", sentence):
-            for first, second in pairwise(_WORD.findall(part.lower())):
-                adjectives, nouns = _readings(first), _readings(second)
-                if (
-                    all(a.is_plain_adjective for a in adjectives)
-                    and all(n.pos == "NOUN" for n in nouns)
-                    and not any(a.agrees(n) for a in adjectives for n in nouns)
-                ):
-                    found.append((first, second))
+    before: list[str] = []
+    for sentence in sentences:
+        tokens = tokenize(sentence)
+        fault = _grammar().fault(tokens, before)
+        if fault not in {None, "pronoun", "tautology"}:
+            found.append(f"{fault}: {sentence[:80]}")
+        before = tokens
     return found
 
 
@@ -209,49 +203,6 @@ def _runs(text: str, length: int) -> Iterable[tuple[str, ...]]:
     return zip(*(words[k:] for k in range(length)), strict=False)
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """One way to read a word form (pymorphy3's grammemes)."""
-
-    pos: str | None
-    case: str | None
-    number: str | None
-    gender: str | None
-    animate: str | None
-    is_plain_adjective: bool
-
-    def agrees(self, noun: "_Reading") -> bool:
-        """Whether this adjective may belong to `noun`."""
-        if self.case != noun.case:
-            return False
-        if self.number != noun.number:
-            # After two, three and four: «три простых примера».
-            return self.number == "plur" and self.case == "gent"
-        # An accusative form may be right for the living only, or for things only.
-        if self.animate and noun.animate and self.animate != noun.animate:
-            return False
-        return (
-            self.number == "plur"
-            or None in (self.gender, noun.gender)
-            or (self.gender == noun.gender)
-        )
-
-
-@lru_cache(100_000)
-def _readings(word: str) -> tuple[_Reading, ...]:
-    return tuple(
-        _Reading(
-            tag.POS,
-            tag.case,
-            tag.number,
-            tag.gender,
-            tag.animacy,
-            tag.POS == "ADJF" and not {"Apro", "Subx", "Anum"} & tag.grammemes,
-        )
-        for tag in (parse.tag for parse in _analyzer().parse(word))
-    )
-
-
 @lru_cache(100_000)
 def _is_known(word: str) -> bool:
     return bool(_analyzer().word_is_known(word))
@@ -262,6 +213,11 @@ def _analyzer() -> Any:
     from pymorphy3 import MorphAnalyzer  # takes a moment to load
 
     return MorphAnalyzer()
+
+
+@cache
+def _grammar() -> Grammar:
+    return Grammar(_analyzer())
 
 
 @cache

@@ -4,11 +4,15 @@ Each rule speaks only where every reading of the words breaks it: a guard that r
 write would refuse good texts. docs/decisions.md has the share of people's sentences each refuses.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from pymorphy3 import MorphAnalyzer
+
+WORD = re.compile(r"[а-яё]+(?:-[а-яё]+)*", re.IGNORECASE)
+_TOKEN = re.compile(rf"{WORD.pattern}|[^\w\s]", re.IGNORECASE)
 
 # The cases that a preposition governs (pymorphy3's names; «2» marks second forms: в лесу).
 _GENITIVE = frozenset({"gent", "gen2"})
@@ -20,7 +24,7 @@ _GOVERNMENT = {
     preposition: cases
     for prepositions, cases in {
         "без для до из из-за из-под от около кроме против у": _GENITIVE,
-        "к ко благодаря вопреки навстречу": _DATIVE,
+        "к ко благодаря вопреки": _DATIVE,
         "через про": _ACCUSATIVE,
         "над перед": _INSTRUMENTAL,
         "при": _PREPOSITIONAL,
@@ -33,7 +37,6 @@ _GOVERNMENT = {
     for preposition in prepositions.split()
 }
 _ADJECTIVES = {"ADJF", "PRTF"}
-_SMALL_NUMBERS = {"два", "две", "оба", "обе", "три", "четыре"}  # «два важных дела»
 _PRONOUNS = {
     pronoun: stands_for
     for pronouns, stands_for in {
@@ -52,10 +55,10 @@ class Grammar:
         self._parse = lru_cache(50_000)(morphology.parse)
 
     def fault(self, tokens: Sequence[str], before: Sequence[str]) -> str | None:
-        """What is wrong with a sentence, given as lower-case words and punctuation marks; `before`
-        is the sentence before it in the same form, empty for the first."""
+        """What is wrong with a sentence, given in tokens; `before` is the sentence before it, empty
+        for the first."""
         for earlier, first, second in zip(["", *tokens], tokens, tokens[1:], strict=False):
-            if earlier not in _SMALL_NUMBERS and self._disagrees(first, second):
+            if self._disagrees(first, second):
                 return "agreement"
             if first in _GOVERNMENT and not self._governed(_GOVERNMENT[first], second):
                 return "government"
@@ -81,15 +84,22 @@ class Grammar:
             return False  # «все», «знакомый», «первое» stand for a noun as well
         if any(tag.case == "ablt" for tag in left):
             return False  # «особенно важной поддержка будет»
-        if adjective in {"лучшему", "полный"}:
-            return False  # «меняются к лучшему отношения», «день, полный забот»
+        if adjective in {"лучшему", "полный"} or noun == "полгода":
+            return False  # «меняются к лучшему отношения», «день, полный забот», «первые полгода»
         return not any(_agree(a, b) for a in left for b in right)
 
     def _governed(self, cases: frozenset[str], word: str) -> bool:
         tags = self._tags(word)
         if not all(tag.POS in {"NOUN", "NPRO", *_ADJECTIVES} for tag in tags):
             return True
-        return any(tag.case in cases or "Fixd" in tag for tag in tags)
+        # «взять в помощники», «пойти в гости» have the old accusative of the living.
+        living = "loct" in cases and "accs" in cases
+        return any(
+            tag.case in cases
+            or "Fixd" in tag
+            or (living and tag.case == "nomn" and tag.number == "plur" and tag.animacy == "anim")
+            for tag in tags
+        )
 
     def _wrong_for_you(self, verb: str) -> bool:
         """«вы сможет»."""
@@ -152,7 +162,17 @@ class Grammar:
         return [parse.tag for parse in self._parse(word)]
 
 
+def tokenize(sentence: str) -> list[str]:
+    """The words of a sentence, lower-case, and its punctuation marks."""
+    return [token.lower() for token in _TOKEN.findall(sentence)]
+
+
 def _agree(adjective: Any, noun: Any) -> bool:
-    if adjective.case[:2] != noun.case[:2] or adjective.number != noun.number:
+    if adjective.case[:2] != noun.case[:2]:
+        return False
+    if adjective.number != noun.number:
+        return adjective.number == "plur" and adjective.case == "gent"  # «два важных дела»
+    # An accusative form may be right for the living only, or for things only.
+    if adjective.animacy and noun.animacy and adjective.animacy != noun.animacy:
         return False
     return adjective.number == "plur" or "ms-f" in noun or adjective.gender == noun.gender

@@ -7,12 +7,10 @@ from functools import lru_cache
 
 from pymorphy3 import MorphAnalyzer
 
-from horoscope.generation.grammar import Grammar
+from horoscope.generation.grammar import WORD, Grammar, tokenize
 from horoscope.zodiac import Sign
 
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
-_WORD = re.compile(r"[а-яё]+(?:-[а-яё]+)*", re.IGNORECASE)
-_TOKEN = re.compile(rf"{_WORD.pattern}|[^\w\s]", re.IGNORECASE)
 _FOREIGN_CHARACTER = re.compile(r"[^А-Яа-яЁё0-9 ,.:;!?…«»\"()–—-]")
 _MISPLACED = re.compile(r" [,.:;!?…»)]|[«(] |[,:;][,.:;!?…]|[,.:;!?…][А-Яа-яЁё]|\(|\)|\d{3}|--")
 _SIGN_FORMS = {form: sign for sign in Sign for form in sign.forms}
@@ -30,7 +28,7 @@ class Guard:
 
     def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> str | None:
         """The reason why `sentence` may not follow the sentences `before`, or None if it may."""
-        words = [word.lower() for word in _WORD.findall(sentence)]
+        words = [word.lower() for word in WORD.findall(sentence)]
         if not SENTENCE_END.search(sentence):
             return "unfinished"
         if not SHORTEST_SENTENCE <= len(words) <= LONGEST_SENTENCE:
@@ -49,16 +47,12 @@ class Guard:
             return "repetition"
         if not all(self._is_known(word) for word in words):
             return "unknown word"
-        return self._grammar.fault(_tokens(sentence), _tokens(before[-1]) if before else [])
-
-
-def _tokens(sentence: str) -> list[str]:
-    return [token.lower() for token in _TOKEN.findall(sentence)]
+        return self._grammar.fault(tokenize(sentence), tokenize(before[-1]) if before else [])
 
 
 def _repeats(words: list[str], before: Sequence[str]) -> bool:
     """Whether a run of four words stands twice in the text, or the whole sentence does."""
     runs = list(zip(*(words[k:] for k in range(4)), strict=False))
-    earlier = [[word.lower() for word in _WORD.findall(sentence)] for sentence in before]
+    earlier = [[word.lower() for word in WORD.findall(sentence)] for sentence in before]
     seen = {run for ws in earlier for run in zip(*(ws[k:] for k in range(4)), strict=False)}
     return words in earlier or len(set(runs)) < len(runs) or not seen.isdisjoint(runs)
