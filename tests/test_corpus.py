@@ -85,7 +85,7 @@ def test_witty_texts_are_whole_and_name_no_other_sign() -> None:
         (GOOD.replace("идею", "её идею"), "odd characters: ё"),
         (GOOD.replace("вашу", "вашу вашу"), "doubled words: вашу"),
         (GOOD.replace("дома", "у Весов"), "another sign: Весов"),
-        (GOOD.replace("важному", "важную"), "agreement: Утро"),
+        (GOOD.replace("важному", "важную"), "government: Утро"),
     ],
 )
 def test_a_fault_is_found_and_named(text: str, fault: str | None) -> None:
