@@ -246,6 +246,8 @@ def test_what_happens_is_counted(scene: Scene) -> None:
     assert scene.value("worker", "horoscope_writing_seconds_total") > 0
     assert scene.value("worker", "horoscope_lag", topic="scene.requests") == 0
     assert "horoscope_guard_refusals" in scene.metrics["worker"]
+    for program in PROGRAMS:
+        assert scene.value(program, "horoscope_ready") == 1
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

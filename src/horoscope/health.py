@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from horoscope.errors import HoroscopeError
-from horoscope.observability.metrics import metrics
+from horoscope.observability.metrics import READY, metrics
 from horoscope.settings import Settings
 
 
@@ -21,6 +21,7 @@ async def telling_health(
     if settings.http_port is None:
         yield
         return
+    READY.set_function(lambda: not why_not_ready())
     runner = web.AppRunner(_application(why_not_ready), access_log=None, shutdown_timeout=0)
     await runner.setup()
     try:

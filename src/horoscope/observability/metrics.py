@@ -50,6 +50,7 @@ BATCH_REQUESTS = Histogram(
 REQUESTS_IN_FLIGHT = Gauge("horoscope_requests_in_flight", "Wishes that are being written for.")
 
 # Both.
+READY = Gauge("horoscope_ready", "1 if the program does its work, as /ready says.")
 FAILURES = Counter("horoscope_failures", "Wishes that end without a horoscope, by why.", ["cause"])
 LAG = Gauge("horoscope_lag", "Messages that wait in the partitions of this program.", ["topic"])
 

@@ -17,7 +17,7 @@ from horoscope.messaging.kafka.listener import KafkaListener
 from horoscope.messaging.kafka.producer import BEST_EFFORT, DURABLE, Headers, KafkaProducer
 from horoscope.messaging.kafka.topics import DEAD_LETTER, TOPICS, make_missing_topics
 from horoscope.messaging.messages import Message, UnreadableError, read
-from horoscope.observability import tracing
+from horoscope.observability import metrics, tracing
 from horoscope.patience import insist
 from horoscope.settings import Settings
 
@@ -238,6 +238,7 @@ class _DurableSubscription(Generic[M]):
         await self._consumer.close()
 
     def _bury(self, record: Record, reason: str) -> None:
+        metrics.FAILURES.labels("unreadable").inc()
         logger.warning("%s goes to the dead letters: %s", record.origin, reason)
 
         async def bury() -> None:
