@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test check clean images manifests settings asyncapi
+.PHONY: run test check clean images manifests model settings asyncapi
 .DELETE_ON_ERROR:
 
 ## make run: set up, then open a chat with the bot in the browser; make run SIGN=лев: print a horoscope
@@ -27,6 +27,18 @@ images:
 ## make manifests: render what is in kube/ and check it against every schema
 manifests: .venv/develop.stamp
 	$(BIN)/python -m pytest tests/test_deployment_manifests.py
+
+## make model: make the embedded model anew, as its card tells (hours on two cores); without a
+## network: make model MAILRU=mailru=../shared/data/mailru.csv
+MAILRU ?= mailru
+model: .venv/develop.stamp
+	$(BIN)/horoscope data prepare $(MAILRU) --output data/mailru
+	$(BIN)/horoscope data prepare plain --output data/plain
+	$(BIN)/horoscope train --preset tiny --data data/mailru --output runs/russian \
+		--epochs 24 --evaluate-every 200
+	$(BIN)/horoscope train --model runs/russian --data data/plain --output runs/embedded \
+		--epochs 20 --evaluate-every 200 --learning-rate 5e-4 --name horoscope-tiny
+	$(BIN)/horoscope export runs/embedded --output src/horoscope/models/embedded
 
 ## make settings: write docs/settings.md anew
 settings: .venv/service.stamp
