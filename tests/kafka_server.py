@@ -26,6 +26,13 @@ WHAT_TO_INSTALL = (
     "These tests need Apache Kafka: install Docker, or Java 17 and Maven"
     " (Debian: default-jre-headless, maven), or name a broker with HOROSCOPE_TEST_KAFKA=host:port."
 )
+# Who may do everything on a strict Kafka, as librdkafka's settings.
+ADMIN = {
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": "admin",
+    "sasl.password": "secret",
+}
 PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -125,6 +132,31 @@ class KafkaServer:
                 # A Ctrl-C in the terminal ends the tests, which end their servers.
                 start_new_session=True,
             )
+
+
+def strict_kafka(directory: Path, passwords: Mapping[str, str], *mighty: str) -> KafkaServer:
+    """A started Kafka that knows these logins; without rights, but for ADMIN and `mighty`."""
+    everyone = {ADMIN["sasl.username"]: ADMIN["sasl.password"], **passwords}
+    users = " ".join(f'user_{name}="{password}"' for name, password in everyone.items())
+    login = f'username="{ADMIN["sasl.username"]}" password="{ADMIN["sasl.password"]}"'
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    server = KafkaServer(
+        directory,
+        protocol="SASL_PLAINTEXT",
+        properties={
+            "sasl.enabled.mechanisms": "PLAIN",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            "security.inter.broker.protocol": "SASL_PLAINTEXT",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"{module} {login} {users};",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": ";".join(
+                f"User:{name}" for name in (ADMIN["sasl.username"], *mighty, "ANONYMOUS")
+            ),
+        },
+    )
+    server.start(wait=False)
+    wait_for(server.address, **ADMIN)
+    return server
 
 
 class KafkaContainer:

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from kafka_server import KafkaServer, wait_for
+from kafka_server import ADMIN, strict_kafka
 from kubernetes_tools import render
 from test_broker_contract import request, subscribed, take
 
@@ -31,39 +31,17 @@ from horoscope.messaging.messages import (
 from horoscope.settings import Settings
 
 CLUSTER = Path(__file__).parent.parent / "kube" / "overlays" / "cluster"
-PASSWORD = "secret"  # of all of them
+PASSWORD = "right"  # of both
 PATTERNS = {"literal": ResourcePatternType.LITERAL, "prefix": ResourcePatternType.PREFIXED}
-ADMIN = {
-    "security.protocol": "SASL_PLAINTEXT",
-    "sasl.mechanism": "PLAIN",
-    "sasl.username": "admin",
-    "sasl.password": PASSWORD,
-}
 
 
 @pytest.fixture(scope="module")
-def strict_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Kafka with the topics and users of the manifests, as the operator would make them."""
     manifests = render(CLUSTER)
     users = [each for each in manifests if each["kind"] == "KafkaUser"]
-    logins = " ".join(f'user_{user["metadata"]["name"]}="{PASSWORD}"' for user in users)
-    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    server = KafkaServer(
-        tmp_path_factory.mktemp("strict"),
-        protocol="SASL_PLAINTEXT",
-        properties={
-            "sasl.enabled.mechanisms": "PLAIN",
-            "sasl.mechanism.inter.broker.protocol": "PLAIN",
-            "security.inter.broker.protocol": "SASL_PLAINTEXT",
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
-                f'{module} username="admin" password="{PASSWORD}" user_admin="{PASSWORD}" {logins};'
-            ),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:admin;User:ANONYMOUS",
-        },
-    )
-    server.start(wait=False)
-    wait_for(server.address, **ADMIN)
+    passwords = {user["metadata"]["name"]: PASSWORD for user in users}
+    server = strict_kafka(tmp_path_factory.mktemp("strict"), passwords)
     admin = AdminClient({"bootstrap.servers": server.address, **ADMIN})
     topics = [
         NewTopic(each["metadata"]["name"], each["spec"]["partitions"], replication_factor=1)
@@ -111,10 +89,10 @@ async def connected(address: str, user: str) -> AsyncIterator[KafkaBroker]:
         await broker.close()
 
 
-async def test_bot_and_generator_may_do_all_that_they_do(strict_kafka: str) -> None:
+async def test_bot_and_generator_may_do_all_that_they_do(address: str) -> None:
     async with (
-        connected(strict_kafka, "bot") as bot,
-        connected(strict_kafka, "generator") as generator,
+        connected(address, "bot") as bot,
+        connected(address, "generator") as generator,
         subscribed(generator, HoroscopeRequest) as requests,
         subscribed(generator, StopRequest) as stops,
         subscribed(bot, HoroscopeReply) as replies,
@@ -146,10 +124,10 @@ async def test_bot_and_generator_may_do_all_that_they_do(strict_kafka: str) -> N
         await again.done()
 
 
-async def test_neither_may_do_what_the_other_does(strict_kafka: str) -> None:
+async def test_neither_may_do_what_the_other_does(address: str) -> None:
     async with (
-        connected(strict_kafka, "bot") as bot,
-        connected(strict_kafka, "generator") as generator,
+        connected(address, "bot") as bot,
+        connected(address, "generator") as generator,
         subscribed(generator, HoroscopeReply) as replies,
     ):
         with pytest.raises(BrokerUnavailableError, match="uthoriz"):

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from kafka_server import KafkaServer, free_port, kafka_settings, wait_for
+from kafka_server import ADMIN, KafkaServer, free_port, kafka_settings, strict_kafka
 from test_broker_contract import nothing_comes, request, subscribed, take
 
 from horoscope.cli import cli
@@ -317,34 +317,10 @@ LOGIN = {
 }
 
 
-ADMIN = {
-    "security.protocol": "SASL_PLAINTEXT",
-    "sasl.mechanism": "PLAIN",
-    "sasl.username": "admin",
-    "sasl.password": "secret",
-}
-
-
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    users = 'user_admin="secret" user_horoscope="right" user_guest="guest"'
-    server = KafkaServer(
-        tmp_path_factory.mktemp("guarded"),
-        protocol="SASL_PLAINTEXT",
-        properties={
-            "sasl.enabled.mechanisms": "PLAIN",
-            "sasl.mechanism.inter.broker.protocol": "PLAIN",
-            "security.inter.broker.protocol": "SASL_PLAINTEXT",
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
-                f'{module} username="admin" password="secret" {users};'
-            ),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:admin;User:horoscope;User:ANONYMOUS",
-        },
-    )
-    server.start(wait=False)
-    wait_for(server.address, **ADMIN)
+    passwords = {"horoscope": "right", "guest": "guest"}
+    server = strict_kafka(tmp_path_factory.mktemp("guarded"), passwords, "horoscope")
     yield server.address
     server.stop()
 
