@@ -67,27 +67,24 @@ async def test_while_kafka_is_away_the_bot_says_so_keeps_the_question_and_answer
                 await program.start()
             people.ask()
             await people.all_answered(60)
-            for how in (signal.SIGKILL, signal.SIGSTOP):
-                mortal_kafka.send_signal(how)
-                people.ask()
-                person = max(people.wishes)
-                async with asyncio.timeout(30):
-                    while not telegram.said_by_bot(person):  # noqa: ASYNC110
-                        await asyncio.sleep(0.05)
-                assert [m["text"] for m in telegram.said_by_bot(person)] == [texts.LATER]
-                assert telegram.updates.pending, "the question was acknowledged and is nowhere"
-                if how is signal.SIGKILL:
-                    await asyncio.to_thread(mortal_kafka.start)
-                else:
-                    # They end in time all the same, and what they accepted is there afterwards.
-                    for program in programs:
-                        began = time.monotonic()
-                        assert await program.end() == 0
-                        assert time.monotonic() - began < 10
-                    mortal_kafka.send_signal(signal.SIGCONT)
-                    for program in programs:
-                        await program.start()
-                await people.all_answered(60)
+            mortal_kafka.send_signal(signal.SIGSTOP)
+            people.ask()
+            person = max(people.wishes)
+            async with asyncio.timeout(30):
+                while not telegram.said_by_bot(person):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert [m["text"] for m in telegram.said_by_bot(person)] == [texts.LATER]
+            assert telegram.updates.pending, "the question was acknowledged and is nowhere"
+            # They end in time all the same, and what they accepted is there afterwards.
+            for program in programs:
+                began = time.monotonic()
+                assert await program.end() == 0
+                assert time.monotonic() - began < 10
+            mortal_kafka.send_signal(signal.SIGKILL)
+            for program in programs:
+                await program.start()
+            await asyncio.to_thread(mortal_kafka.start)
+            await people.all_answered(60)
         finally:
             await system.stop()
     outcome = people.outcome

@@ -59,6 +59,27 @@ def test_that_holds_through_many_owners_each_of_whom_sees_only_a_part(
     assert left == undone
 
 
+@given(histories(), st.dictionaries(st.integers(0, 60), st.integers(0, 3), max_size=5))
+def test_a_partition_that_is_read_once_more_loses_nothing(
+    history: tuple[list[int], list[int]], steps_back: dict[int, int]
+) -> None:
+    came, done = history
+    offsets = Offsets()
+    delivered: set[int] = set()
+    for place, offset in enumerate(came):
+        back = steps_back.get(place, 0)
+        for each in (offset, *came[max(0, place - back) : place]):
+            if offsets.begin(each):
+                delivered.add(each)
+        if offset in done and offset % 2:
+            offsets.done(offset)
+    for offset in done:
+        offsets.done(offset)
+    assert delivered == set(came)
+    _, again = seen_by_next_owner(offsets.position(), came)
+    assert again == set(came) - set(done)
+
+
 def test_what_is_done_in_order_needs_no_note() -> None:
     offsets = Offsets(5)
     for offset in range(5, 10):

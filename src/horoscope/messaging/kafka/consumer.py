@@ -131,8 +131,10 @@ class KafkaConsumer:
         Raises BrokerUnavailableError if Kafka refuses; it goes on being asked all the same.
         """
         while not self._waiting:
-            if self._pumping.done():
+            if self._closing:
                 raise BrokerUnavailableError("The subscription is closed.")
+            if self._pumping.done():
+                self._pumping.result()  # a fault of ours, for all to see
             if trouble := self._trouble:
                 self._trouble = None
                 raise BrokerUnavailableError(f"Kafka gives nothing of it: {in_one_line(trouble)}.")
@@ -227,23 +229,24 @@ class KafkaConsumer:
         """Commit what is done, and take in what is new."""
         if asyncio.get_running_loop().time() - self._committed_at > COMMIT_INTERVAL_S:
             await self._commit(consumer)
-        room = self._room - len(self._waiting)
-        if room <= 0 and not await self._room_again():
-            # Kafka must be polled, also when there is no room for what it gives.
-            if not self._paused:
-                await consumer.pause(await consumer.assignment())
-                self._paused = True
-            self._receive(filter(None, [await consumer.poll(0)]))
-            return
-        room = max(1, self._room - len(self._waiting))
-        if self._paused:
-            await consumer.resume(await consumer.assignment())
-            self._paused = False
         try:
+            if len(self._waiting) >= self._room and not await self._room_again():
+                # Kafka must be polled, also when there is no room for what it gives.
+                if not self._paused:
+                    await consumer.pause(await consumer.assignment())
+                    self._paused = True
+                self._receive([await consumer.poll(0)])
+                self._news.set()
+                return
+            if self._paused:
+                await consumer.resume(await consumer.assignment())
+                self._paused = False
             # The client waits for as many as it is asked for; so wait for one, then take the rest.
             first = await consumer.poll(POLL_S)
-            if first is not None:
-                self._receive([first, *await consumer.consume(room - 1, 0)])
+            if first is not None:  # an empty one is false
+                self._receive([first])
+                self._receive(await consumer.consume(max(0, self._room - len(self._waiting)), 0))
+                self._news.set()
         except KafkaException as error:
             self._note_trouble(error.args[0])
             await asyncio.sleep(POLL_S)
@@ -255,8 +258,10 @@ class KafkaConsumer:
             await asyncio.wait_for(self._taken.wait(), POLL_S if self._paused else FULL_S)
         return len(self._waiting) < self._room
 
-    def _receive(self, messages: Iterable[Message]) -> None:
+    def _receive(self, messages: Iterable[Message | None]) -> None:
         for message in messages:
+            if message is None:
+                continue
             if error := message.error():
                 self._note_trouble(error)
                 continue
@@ -264,7 +269,6 @@ class KafkaConsumer:
             offsets = self._owned.get(record.partition)
             if offsets and offsets.begin(record.offset):
                 self._waiting.append(record)
-        self._news.set()
 
     def _note_trouble(self, error: KafkaError) -> None:
         self._trouble = error
@@ -291,11 +295,14 @@ class KafkaConsumer:
         """Wait a little for those that somebody works on, so that nobody does them again."""
         try:
             async with asyncio.timeout(HAND_OVER_S):
-                while not self._closing and any(self._owned[n].taken for n in leaving):
+                while not self._closing and any(self._is_in_use(n) for n in leaving):
                     self._finished.clear()
                     await self._finished.wait()
         except TimeoutError:
             return
+
+    def _is_in_use(self, partition: int) -> bool:
+        return partition in self._owned and bool(self._owned[partition].taken)
 
     def _hand_back(self, leaving: set[int]) -> None:
         """Leave what nobody works on to the next owner."""

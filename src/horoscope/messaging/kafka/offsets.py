@@ -18,23 +18,26 @@ class Offsets:
     def __init__(self, committed: int = 0, note: str | None = None) -> None:
         self.taken: set[int] = set()
         """Those under way that somebody works on."""
-        self._under_way: dict[int, None] = {}  # in their order
+        self._under_way: set[int] = set()
         self._next = committed  # after the last that came
         # Of what has not come yet, the last owner did all before `_done_until` except `_undone`.
         self._done_until, self._undone = _read(committed, note or "")
 
     def begin(self, offset: int) -> bool:
-        """Note an offset that came, in their order; False if it was done before."""
-        self._next = offset + 1
-        self._undone = [each for each in self._undone if each.stop > offset]
-        if offset < self._done_until and not any(offset in each for each in self._undone):
-            return False
-        self._under_way[offset] = None
-        return True
+        """Note an offset that came; False if it is under way, or was done before."""
+        if offset < self._next:  # the partition is read once more; better too often than never
+            is_new = offset not in self._under_way
+        else:
+            self._next = offset + 1
+            self._undone = [each for each in self._undone if each.stop > offset]
+            is_new = offset >= self._done_until or any(offset in each for each in self._undone)
+        if is_new:
+            self._under_way.add(offset)
+        return is_new
 
     def done(self, offset: int) -> None:
         """Note that an offset is done."""
-        self._under_way.pop(offset, None)
+        self._under_way.discard(offset)
         self.taken.discard(offset)
 
     def position(self) -> tuple[int, str]:
@@ -44,7 +47,7 @@ class Offsets:
         that UNDONE names as first and last distances from the number ("0-0,3-5").
         """
         until = max(self._next, self._done_until)
-        undone = _joined(self._under_way)
+        undone = _joined(sorted(self._under_way))
         undone += [
             range(max(each.start, self._next), each.stop)
             for each in self._undone
