@@ -37,7 +37,7 @@ model: .venv/develop.stamp
 	$(BIN)/horoscope train --preset tiny --data data/mailru --output runs/russian \
 		--epochs 24 --evaluate-every 200
 	$(BIN)/horoscope train --model runs/russian --data data/plain --output runs/embedded \
-		--epochs 20 --evaluate-every 200 --learning-rate 5e-4 --name horoscope-tiny
+		--epochs 12 --evaluate-every 170 --learning-rate 6e-4 --name horoscope-tiny
 	$(BIN)/horoscope export runs/embedded --output src/horoscope/models/embedded
 
 ## make settings: write docs/settings.md anew
