@@ -25,7 +25,7 @@ from horoscope.patience import insist, pauses
 LONG_POLL_S = 25
 # With an update unfinished, Telegram repeats it at once instead of waiting for news.
 STRAGGLER_PAUSE_S = 0.3
-STOP_S = 5.0
+STOP_S = 3.0
 
 logger = logging.getLogger(__name__)
 

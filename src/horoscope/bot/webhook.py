@@ -20,7 +20,7 @@ from horoscope.settings import Settings
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 LARGEST_UPDATE = 1_000_000  # bytes; Telegram's are a few kilobytes
-STOP_S = 5.0
+STOP_S = 3.0
 
 logger = logging.getLogger(__name__)
 
