@@ -68,6 +68,12 @@ def dirty(text: str, draw: st.DataObject) -> str:
         "bracket": lambda t: t + "]",
         "marks": lambda t: t + " 5 5 5",
         "entities": lambda t: t.replace("«", "&laquo;").replace("—", "&mdash;"),
+        "bracketed tags": lambda t: f"[b]{t}[/b]",
+        "a script": lambda t: f"<style>p {{color: red}}</style>{t}<script>f('я')</script>",
+        "hashtags": lambda t: t + " #гороскоп #удача",
+        "rights": lambda t: t + "© 2026. Все права защищены.",
+        "a label": lambda t: t + " Счастливые числа: 3, 7. Цвет дня: синий. Любовь: 80%.",
+        "a source": lambda t: t + " Источник: газета.",
     }
     for kind in draw.draw(st.lists(st.sampled_from(sorted(kinds)), unique=True)):
         text = kinds[kind](text)
@@ -95,6 +101,12 @@ def test_dirt_comes_off_and_the_text_stays(tidy: tuple[str, Sign], data: st.Data
         (f"{LEO}Дева: Спокойный день. {LEO}", "several texts in one"),
         (f"{LEO} 6 мая. Спокойный день. {LEO}", "several texts in one"),
         (f"5 мая: {LEO} 6 мая 2021 г., четверг. {LEO}", "several texts in one"),
+        (f"05.05.2021 {LEO} 06.05.2021 {LEO}", "several texts in one"),
+        (f"Понедельник. {LEO} Вторник. {LEO}", "several texts in one"),
+        (f"Сегодня: {LEO} Завтра: {LEO}", "several texts in one"),
+        (f"ЛЕВ. {LEO} ДЕВА. {LEO}", "several texts in one"),
+        (f"{LEO} {LEO}", "repeats a sentence"),
+        (LEO.upper(), "capital letters"),
         ("A good day for work. Your colleagues will gladly help you. Rest at home.", "not Russian"),
         (
             "Сьогодні гарний день для важливих справ. Ваші колеги охоче допоможуть вам. "
@@ -122,6 +134,11 @@ def test_what_cannot_be_learned_from_is_dropped_and_the_reason_named(
     "heading",
     [
         "Лев. ",
+        "ЛЕВ (23 июля — 22 августа). ",
+        "05.05.2021 ",
+        "5.05 — ",
+        "Среда, 5 мая: ",
+        "Сегодня: ",
         "Лев: ",
         "Лев (23.07-22.08). ",
         "♌ Лев ",
@@ -147,6 +164,8 @@ def test_a_heading_is_no_part_of_the_text(heading: str) -> None:
         "Львам повезет в делах. Не бойтесь подписать договор! " + LEO,
         "Звезды советуют: не спешите, — и «все» уладится… " + LEO,
         "Кто-то позвонит вам в 10-12 часов. " + LEO,
+        "Совет дня: загляните в магазины, где начались скидки. " + LEO,
+        "Сегодня спокойно. Завтра позвонит друг. Суббота — лучший день для отдыха. " + LEO,
         "Девушки и раки тут ни при чем, но весы купить можно. " + LEO,
     ],
 )

@@ -17,7 +17,10 @@ KNOWN_WORDS = 0.8  # of a Russian text's words a dictionary knows more than this
 _SENTENCE_BREAK = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][»)]))\s+(?![а-я])")
 _ENDED = re.compile(r"[.!?…][»)]?$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_TAG = re.compile(r"</?[A-Za-z!][^<>]{0,300}>")
+_TAG = re.compile(
+    r"(?is)<(script|style)\b.{0,2000}?</\1>|</?[a-z!][^<>]{0,300}>|\[/?[a-z]+(?:=[^\[\]]{0,300})?\]"
+)
+_HASHTAGS = re.compile(r"(?:\s*#\w+){2,}|\s*#\w+\s*$")
 _MARKUP = re.compile(r"[*#_`~|\\\[\]{}<>^]+")
 _LOOKALIKES = str.maketrans("ABCEHKMOPTXaceopxy", "АВСЕНКМОРТХасеорху")
 _UNUSUAL = re.compile(r"[^А-Яа-яA-Za-z0-9 ,.:;!?…«»()—-]")  # to be looked at one by one
@@ -29,16 +32,22 @@ _ADVERT = re.compile(
     r"https?://|www\.|\b[\w-]+\.(?:ru|com|net|org|рф|su)\b|@\w|(?:\+7|\b8)[\s(-]*\d{3}[\s)-]*\d{3}"
     r"|\bподпи(?:шитесь|шись|сывайтесь|сывайся)\b|\bтелеграм|\bна правах рекламы|\bпромокод"
     r"|\bчитайте (?:также|далее|еще|на)\b|\bна (?:нашем|этом) сайте\b|\bваш личный гороскоп\b"
-    r"|^(?:источник|фото|реклама)\b\s*[:.]|©",
+    r"|\b(?:источник|фото|реклама)\s*:|^(?:источник|фото|реклама)\.|©|\bвсе права защищены\b"
+    r"|\b(?:индивидуальн|персональн|подробн|полн)\w+ (?:гороскоп|прогноз)|\bскача\w+ .*приложени"
+    r"|\bгадани\w+ онлайн|\bонлайн[- ]гадани|\bбесплатн\w+ (?:гадани|консультаци|гороскоп)"
+    r"|\bнаш(?:ем|его|ей|у)? (?:сайт|канал|групп|паблик|рассылк)|\bлайк|\bскидк\w+ (?:до )?\d"
+    r"|\b(?:счастливы[ейх]+ \w+|(?:цвет|числ[оа]|камень|талисман) дня)\s*:|\b[а-я]+\s*:\s*\d+\s*%",
     re.IGNORECASE,
 )
-_NAMES = "|".join(sign.russian for sign in Sign)
-_MONTHS = "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря".split(
-    "|"
-)
-_DAY = rf"\d{{1,2}}\s+(?:{'|'.join(_MONTHS)})(?:\s+\d{{4}}(?:\s*г(?:ода|\.))?)?"
+_NAMES = "|".join(name for sign in Sign for name in (sign.russian, sign.russian.upper()))
+_WEEKDAYS = "Понедельник|Вторник|Среда|Четверг|Пятница|Суббота|Воскресенье"
+_MONTHS = "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
+_DAY = rf"\d{{1,2}}\s+(?:{_MONTHS})(?:\s+\d{{4}}(?:\s*г(?:ода|\.))?)?"
 _SIGN_HEADING = rf"(?:{_NAMES})(?:\s*\([^)]{{1,40}}\))?\s*(?:[:.]\s*|\s)"
-_DAY_HEADING = rf"{_DAY}(?:,\s*\w+)?\s*[:.—]\s*"
+_DAY_HEADING = (
+    rf"(?:(?:{_DAY}(?:,\s*\w+)?|(?:{_WEEKDAYS})(?:,\s*{_DAY})?)\s*[:.—]|(?:Сегодня|Завтра)\s*:"
+    r"|\d{1,2}\.\d{1,2}(?:\.\d{2,4})?(?:\s*[:—]|\s))\s*"
+)
 _HEADING = re.compile(
     rf"^(?:[\u2648-\u2653]\s*)?(?:"
     rf"(?i:(?:любовный |деловой |бизнес-)?гороскоп (?:на|для) "
@@ -94,7 +103,7 @@ def _without_yo(text: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    text = _MARKUP.sub(" ", _TAG.sub(" ", text))
+    text = _MARKUP.sub(" ", _HASHTAGS.sub("", _TAG.sub(" ", text)))
     return _UNUSUAL.sub(_without_pictures, text)
 
 
@@ -105,6 +114,8 @@ def _visible(character: re.Match[str]) -> str:
 
 
 def _without_pictures(character: re.Match[str]) -> str:
+    if character[0] == "©":  # tells an advert
+        return "©"
     return "" if unicodedata.category(character[0]) in {"So", "Sk"} else character[0]
 
 
@@ -112,6 +123,7 @@ def _typography(text: str) -> str:
     """Guillemets, spaced em dashes, one ellipsis character."""
     text = re.sub(r"[“„”‟]", '"', text)
     text = _STRAIGHT_QUOTES.sub(r"\1«", text).replace('"', "»")
+    text = re.sub(r"^\s*«([^«»]*)»\s*$", r"\1", text)
     text = re.sub(r"[’‘`´]", "'", re.sub(r"[‐‑]", "-", text))
     text = re.sub(r"\s+[-–—−]+\s+|\s*[—―]+\s*|-{2,}", " — ", text)
     text = re.sub(r"\.{2,}|…[.…]+", "…", text)
@@ -127,7 +139,7 @@ def _spacing(text: str) -> str:
 
 def _unglued(text: str) -> str:
     """A space after a mark that has none: «успеха.Вторая», «если,что»."""
-    text = re.sub(r"(?<=[а-я»)%])([.!?…]+»?)(?=[А-Я«—])", r"\1 ", text)
+    text = re.sub(r"(?<=[а-я»)%])([.!?…]+»?)(?=[А-Я«—©])", r"\1 ", text)
     text = re.sub(r"(?<=\d)(\.)(?=[А-Я][а-я])", r"\1 ", text)
     return re.sub(r"(?<=[а-я»)])([,;:])(?=[А-Яа-я«—])", r"\1 ", text)
 
@@ -137,9 +149,9 @@ def _without_heading(text: str) -> str:
 
 
 def _without_adverts(text: str) -> str:
-    if not _ADVERT.search(text):
-        return text
-    return " ".join(s for s in sentences(text) if not _ADVERT.search(s))
+    parts = sentences(text)
+    kept = [part for part in parts if not _ADVERT.search(part)]
+    return text if len(kept) == len(parts) else " ".join(kept)
 
 
 def _finished(text: str) -> str:
@@ -191,6 +203,11 @@ def _fault(text: str, sign: Sign) -> str | None:
         return f"shorter than {SHORTEST} characters"
     if _LATIN.search(text):
         return "Latin letters"
+    if sum(map(str.isupper, text)) > letters / 2:
+        return "capital letters"
+    parts = sentences(text)
+    if len(set(parts)) < len(parts):
+        return "repeats a sentence"
     named = {_SIGN_NAMES[word] for word in _WORD.findall(text) if word in _SIGN_NAMES}
     if named and sign not in named:
         return "names another sign"
