@@ -157,5 +157,6 @@ class Container:
     def kill(self) -> None:
         """End it whatever it does."""
         if self.process.poll() is None:
-            self.process.kill()
+            # The program itself: that `unshare` ends does not reach it once it changed its user.
+            os.kill(self.pid, signal.SIGKILL)
         self.process.wait()
