@@ -34,6 +34,20 @@ class Delivery(Protocol, Generic[M_co]):
         """Nothing can be done with the message; it goes to the dead letters for a person to see."""
 
 
+class PassingDelivery(Generic[M]):
+    """The delivery of a message that is not durable: nobody waits to hear of it."""
+
+    def __init__(self, message: M, headers: Mapping[str, str] | None = None) -> None:
+        self.message = message
+        self.headers = headers or {}
+
+    async def done(self) -> None:
+        """Nothing is left to do."""
+
+    async def reject(self, reason: str) -> None:
+        """Nothing is kept of it."""
+
+
 class Subscription(Protocol[M_co]):
     """One subscriber's share of the messages of one kind."""
 

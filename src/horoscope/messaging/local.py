@@ -10,7 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from horoscope.messaging.broker import BrokerUnavailableError, DeadLetter, Subscription
+from horoscope.messaging.broker import (
+    BrokerUnavailableError,
+    DeadLetter,
+    PassingDelivery,
+    Subscription,
+)
 from horoscope.messaging.messages import Message, UnreadableError, read
 
 M = TypeVar("M", bound=Message)
@@ -221,18 +226,6 @@ class _DurableSubscription(Generic[M]):
         self._broker.wake(self._kind.SCHEMA)
 
 
-class _PassingDelivery(Generic[M]):
-    def __init__(self, message: M) -> None:
-        self.message = message
-        self.headers: Mapping[str, str] = {}
-
-    async def done(self) -> None:
-        pass
-
-    async def reject(self, reason: str) -> None:
-        pass
-
-
 class _PassingSubscription(Generic[M]):
     share = 1.0
 
@@ -242,10 +235,10 @@ class _PassingSubscription(Generic[M]):
         self._listeners = listeners
         listeners.append(self._queue)
 
-    async def take(self) -> list[_PassingDelivery[M]]:
-        batch = [_PassingDelivery(await self._queue.get())]
+    async def take(self) -> list[PassingDelivery[M]]:
+        batch = [PassingDelivery(await self._queue.get())]
         while len(batch) < self._max_batch and not self._queue.empty():
-            batch.append(_PassingDelivery(self._queue.get_nowait()))
+            batch.append(PassingDelivery(self._queue.get_nowait()))
         return batch
 
     async def close(self) -> None:

@@ -2,14 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
 from horoscope.errors import InputError
-from horoscope.messaging.broker import BrokerUnavailableError, DeadLetter, Subscription
+from horoscope.messaging.broker import (
+    BrokerUnavailableError,
+    DeadLetter,
+    PassingDelivery,
+    Subscription,
+)
 from horoscope.messaging.kafka import dead_letters
 from horoscope.messaging.kafka.connection import client_config, in_one_line
 from horoscope.messaging.kafka.consumer import KafkaConsumer, Record
@@ -250,18 +255,6 @@ class _DurableSubscription(Generic[M]):
         burying.add_done_callback(self._burying.discard)
 
 
-class _PassingDelivery(Generic[M]):
-    def __init__(self, message: M, headers: Mapping[str, str]) -> None:
-        self.message = message
-        self.headers = headers
-
-    async def done(self) -> None:
-        pass
-
-    async def reject(self, reason: str) -> None:
-        pass
-
-
 class _PassingSubscription(Generic[M]):
     share = 1.0
 
@@ -270,12 +263,12 @@ class _PassingSubscription(Generic[M]):
         self._kind = kind
         self._max_batch = max_batch
 
-    async def take(self) -> list[_PassingDelivery[M]]:
+    async def take(self) -> list[PassingDelivery[M]]:
         while True:
             batch = []
             for record in await self._listener.take(self._max_batch):
                 with suppress(UnreadableError):
-                    batch.append(_PassingDelivery(_message(self._kind, record), record.texts))
+                    batch.append(PassingDelivery(_message(self._kind, record), record.texts))
             if batch:
                 return batch
 
