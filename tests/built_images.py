@@ -127,8 +127,7 @@ class Container:
     @property
     def pid(self) -> int:
         """The program, which is the first process in its namespace."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(children.read_text().split()[0])
+        return self._children()[0]
 
     def status(self, url: str) -> int:
         """The status of a GET, 0 if nobody answers."""
@@ -158,5 +157,11 @@ class Container:
         """End it whatever it does."""
         if self.process.poll() is None:
             # The program itself: that `unshare` ends does not reach it once it changed its user.
-            os.kill(self.pid, signal.SIGKILL)
+            for pid in self._children():
+                os.kill(pid, signal.SIGKILL)
+            self.process.kill()
         self.process.wait()
+
+    def _children(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
