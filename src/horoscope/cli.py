@@ -63,12 +63,12 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; every known failure is one line and an exit code."""
     try:
-        cli(prog_name="horoscope", standalone_mode=False)
+        # Without the standalone mode click returns the code of ctx.exit().
+        if code := cli(prog_name="horoscope", standalone_mode=False):
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except HoroscopeError as error:
