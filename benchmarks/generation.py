@@ -105,7 +105,7 @@ def measure_rugpt3_shape(directory: Path) -> dict[str, float]:
     seconds = min(timed(lambda: generate_horoscope("лев", tok, model, seed=0)) for _ in range(2))
     baseline = (ORIGINAL_SAMPLING["max_length"] - prompt) / seconds
 
-    draft.TOKENS_A_SENTENCE, draft.TRIES_A_SENTENCE, draft.TRIES_A_TEXT = TOKENS, 1, 1
+    draft.TRIES_A_SENTENCE, draft.TRIES_A_TEXT = 1, 1
     generator = HoroscopeGenerator(directory)
     figures = {"rugpt3_shape_original_tokens_a_second": baseline}
     for batch in (1, 8, 32):
@@ -136,7 +136,10 @@ def make_rugpt3_shape(directory: Path) -> None:
     tokenizer.add_tokens([f"слово{i}" for i in range(RUGPT3_VOCABULARY - len(tokenizer))])
     tokenizer.save_pretrained(directory)
     model.save_pretrained(directory)
-    ModelDescription(name="rugpt3-shape", begin_ids=[1], end_id=2).save(directory)
+    longest = len(tokenizer("<s>лев\n", add_special_tokens=False)["input_ids"]) + TOKENS
+    ModelDescription(name="rugpt3-shape", begin_ids=[1], end_id=2, longest_tokens=longest).save(
+        directory
+    )
     export(directory, directory)
 
 

@@ -5,17 +5,22 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 from itertools import pairwise
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from horoscope import generate_horoscope
+from horoscope.cli import COMMANDS, main
 from horoscope.errors import InputError
 from horoscope.generation import HoroscopeGenerator, Wish
+from horoscope.generation.description import ModelDescription
+from horoscope.generation.draft import Draft
 from horoscope.generation.generator import EMBEDDED_MODEL
 from horoscope.generation.guard import Guard
 from horoscope.generation.sampling import draw
@@ -166,6 +171,15 @@ def test_the_service_needs_no_torch():
 
 
 class TestCommand:
+    def test_its_exit_code_is_that_of_the_process(self, monkeypatch):
+        module = types.ModuleType("failing")
+        module.fails = click.Command("fails", callback=lambda: click.get_current_context().exit(3))
+        monkeypatch.setitem(sys.modules, "failing", module)
+        monkeypatch.setitem(COMMANDS, "fails", ("failing:fails", ""))
+        monkeypatch.setattr(sys, "argv", ["horoscope", "fails"])
+        with pytest.raises(SystemExit, match="3"):
+            main()
+
     def test_prints_one_text_and_the_same_one_again(self):
         first = horoscope("generate", "Льву", "--seed", "7")
         assert first.returncode == 0
@@ -252,6 +266,25 @@ def test_a_draw_is_never_less_likely_than_min_p_allows(rows, uniform, temperatur
     for row, token in enumerate(tokens):  # neighbours play no part
         alone = draw(logits[row : row + 1], np.array([uniform]), temperature, min_p)
         assert alone[0] == token
+
+
+def test_a_sentence_may_have_as_many_tokens_as_texts_had_and_a_text_never_more():
+    sentence = "Сегодня хороший день для работы, отдыха и долгих разговоров с близкими друзьями."
+    model = ModelDescription(name="bytes", begin_ids=[0], end_id=1, longest_tokens=200)
+    draft = Draft(0, Wish(Sign.LEO, date=DAY), [0, 2, 3], model)
+    draft.boundary = np.zeros(256, np.float32)
+
+    def take(byte: int) -> int | None:
+        return draft.take(byte, lambda ids: bytes(ids).decode(errors="replace"), lambda _: None)
+
+    assert len(sentence.encode()) > 100
+    assert [take(byte) for byte in sentence.encode()] == [None] * len(sentence.encode())
+    assert draft.sentences == [sentence]
+    for _ in range(1000):  # and then on and on without an end
+        if take(ord("a")) is None:
+            assert draft.position < model.longest_tokens - 1
+        else:
+            assert draft.at_boundary
 
 
 def test_draws_follow_the_probabilities():

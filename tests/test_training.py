@@ -497,6 +497,7 @@ def test_an_end_of_a_text_that_does_not_fit_is_cut_and_the_person_is_told(
     assert code == 0, printed
     assert "64 of 64 texts are cut: the model sees 24 tokens." in printed
     assert load_description(tmp_path / "m").longest < 120
+    assert load_description(tmp_path / "m").longest_tokens == 24
 
 
 def test_only_the_text_and_its_end_count_in_the_loss(data: Path) -> None:

@@ -47,6 +47,9 @@ class ModelDescription(BaseModel):
     """Characters of the shortest texts that the model learned from (5th percentile)."""
     longest: int = 600
     """Characters of the longest texts that the model learned from (95th percentile)."""
+    longest_tokens: int = 256
+    """Tokens of the longest text that the model learned from, with its prompt and marks: no more
+    than its context holds, whatever its tokenizer makes of a word. No text gets longer."""
     temperature: float = 0.7
     min_p: float = 0.1
     """Tokens less likely than this share of the likeliest one are not drawn (arXiv:2407.01082)."""

@@ -12,7 +12,6 @@ from horoscope.generation.description import ModelDescription
 from horoscope.generation.guard import SENTENCE_END
 from horoscope.zodiac import Sign, Topic
 
-TOKENS_A_SENTENCE = 80  # a sentence without an end by then is drawn again
 TRIES_A_SENTENCE = 8
 TRIES_A_TEXT = 3
 
@@ -120,8 +119,8 @@ class Draft:
         self._ids.append(token)
         sentence = decode(self._ids[self._sentence_start :]).strip()
         if not SENTENCE_END.search(sentence):
-            length = len(self._ids) - self._sentence_start
-            return None if length < TOKENS_A_SENTENCE else self._refuse()
+            full = len(self.prompt) + len(self._ids) >= self._model.longest_tokens
+            return self._refuse() if full else None
         if guard(sentence):
             return self._refuse()
         if len(self.text) + 1 + len(sentence) > self._model.longest:

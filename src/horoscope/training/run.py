@@ -133,6 +133,7 @@ def run(options: Options) -> None:
         update={
             "shortest": int(np.percentile(lengths, 5)),
             "longest": int(np.percentile(lengths, 95)),
+            "longest_tokens": max(len(example.ids) for example in to_learn),
         }
     )
     if options.lora:
