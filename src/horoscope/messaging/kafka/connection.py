@@ -27,7 +27,7 @@ def client_config(settings: Settings) -> Config:
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2000,
         # A broker that froze, or whose machine is gone, is given up after that.
-        "socket.timeout.ms": 6000,
+        "socket.timeout.ms": 20_000,
         "allow.auto.create.topics": False,
     }
     if settings.kafka_security_protocol.startswith("SASL") and settings.kafka_sasl_password:

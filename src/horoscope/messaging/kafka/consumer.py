@@ -170,6 +170,10 @@ class KafkaConsumer:
         def settle_share() -> None:
             self.share = len(self._owned) / count
 
+        def grow_share() -> None:
+            if self._owned:  # what was lost meanwhile, nobody else can have yet
+                settle_share()
+
         async def on_assign(consumer: AIOConsumer, partitions: list[TopicPartition]) -> None:
             for each in await _committed(consumer, partitions):
                 # Below zero there is none.
@@ -177,7 +181,7 @@ class KafkaConsumer:
                 self._owned[each.partition] = offsets
                 self._committed[each.partition] = offsets.position()
             self._paused = False
-            loop.call_later(SHARE_DELAY_S, settle_share)
+            loop.call_later(SHARE_DELAY_S, grow_share)
 
         async def on_revoke(consumer: AIOConsumer, partitions: list[TopicPartition]) -> None:
             leaving = {each.partition for each in partitions}
