@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from horoscope.messaging.messages import (
     HoroscopeRequest,
     StopRequest,
 )
+from horoscope.patience import insist
 from horoscope.settings import Settings
 
 CLUSTER = Path(__file__).parent.parent / "kube" / "overlays" / "cluster"
@@ -100,7 +102,8 @@ async def test_bot_and_generator_may_do_all_that_they_do(address: str) -> None:
     ):
         wishes = [request(1), request(2)]
         for wish in wishes:
-            await bot.publish(wish)
+            # A right takes a moment to be known.
+            await insist(partial(bot.publish, wish))
         first, second = sorted(await take(requests, 2), key=lambda taken: taken.message.id)
         assert [first.message, second.message] == wishes
         stop = StopRequest(chat_id=1, draft_id=1)
@@ -110,7 +113,7 @@ async def test_bot_and_generator_may_do_all_that_they_do(address: str) -> None:
         assert [taken.message for taken in await take(stops, 1)] == [stop]
         assert [taken.message for taken in await take(parts, 1)] == [part]
         reply = HoroscopeReply(request=wishes[0], text="Звёзды молчат.")
-        await generator.publish(reply)
+        await insist(lambda: generator.publish(reply))
         await first.done()
         [answer] = await take(replies, 1)
         assert answer.message == reply
