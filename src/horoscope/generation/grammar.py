@@ -175,4 +175,4 @@ def _agree(adjective: Any, noun: Any) -> bool:
     # An accusative form may be right for the living only, or for things only.
     if adjective.animacy and noun.animacy and adjective.animacy != noun.animacy:
         return False
-    return adjective.number == "plur" or "ms-f" in noun or adjective.gender == noun.gender
+    return bool(adjective.number == "plur" or "ms-f" in noun or adjective.gender == noun.gender)
