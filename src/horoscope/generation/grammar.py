@@ -171,8 +171,9 @@ def _agree(adjective: Any, noun: Any) -> bool:
     if adjective.case[:2] != noun.case[:2]:
         return False
     if adjective.number != noun.number:
-        return adjective.number == "plur" and adjective.case == "gent"  # «два важных дела»
+        # «два важных дела»
+        return bool(adjective.number == "plur" and adjective.case == "gent")
     # An accusative form may be right for the living only, or for things only.
     if adjective.animacy and noun.animacy and adjective.animacy != noun.animacy:
         return False
-    return bool(adjective.number == "plur" or "ms-f" in noun or adjective.gender == noun.gender)
+    return adjective.number == "plur" or "ms-f" in noun or adjective.gender == noun.gender
