@@ -92,7 +92,8 @@ async def play(kafka: str, directory: Path) -> Scene:
                 shown = {query: len(ask(prometheus_url, query)) for query in queries()}
                 groups = fetch(f"{prometheus_url}/api/v1/rules")["groups"]
             # The client tells of the lag every five seconds.
-            await until(lambda: "horoscope_lag{" in page(ports["worker"]), 60)
+            idle = 'horoscope_lag{topic="scene.requests"} 0.0'
+            await until(lambda: idle in page(ports["worker"]), 60)
             pages = {name: page(ports[name]) for name in PROGRAMS}
             for program in programs.values():
                 assert await program.end() == 0  # what is left of the spans is sent
