@@ -130,6 +130,7 @@ def test_the_report_counts_every_row_once_and_shows_what_was_dropped(
     rows = dated_rows(120)
     text = rows[0]["text"]
     rows += [
+        {**rows[0], "text": f"  {text}"},
         {**rows[0], "text": text.upper()},
         {**rows[0], "text": text.rsplit(". ", 1)[0] + ". Вечером почитайте."},
         {**rows[0], "text": "Good morning, dear Leo! Have a very nice day at your work, please."},
@@ -144,13 +145,14 @@ def test_the_report_counts_every_row_once_and_shows_what_was_dropped(
     report = (tmp_path / "out" / "report.md").read_text("utf-8")
     table = dict(re.findall(r"^\| (?:− )?([^|]+?) \| ([\d,]+) \| [\d,]+ \|$", report, re.MULTILINE))
     assert table == {
-        "rows read": "128",
+        "rows read": "129",
         "empty": "1",
         "unknown sign": "1",
         "unknown topic": "1",
         "unreadable date": "1",
         "not Russian": "1",
         "longer than 1500 characters": "1",
+        "capital letters": "1",
         "exact duplicate": "1",
         "near-duplicate": "1",
         "texts that stand": "120",
