@@ -281,3 +281,16 @@ async def test_a_database_that_is_away_is_said_in_one_line_and_heals() -> None:
 async def test_a_url_that_cannot_be_one_is_named() -> None:
     with pytest.raises(InputError, match="HOROSCOPE_DATABASE_URL"):
         await PostgresStore("mysql://127.0.0.1/x").start()
+
+
+@pytest.mark.parametrize("password", ["ж/ж", "ж#ж", "ж[ж"])
+async def test_a_url_that_cannot_be_read_shows_nothing_of_its_password(password: str) -> None:
+    with pytest.raises(InputError, match="HOROSCOPE_DATABASE_URL") as said:
+        await PostgresStore(f"postgresql://bot:{password}@127.0.0.1:1/x").start()
+    assert "ж" not in str(said.value)
+
+
+async def test_of_several_hosts_that_are_away_all_are_named() -> None:
+    store = PostgresStore("postgresql://bot:secret@127.0.0.1:1,127.0.0.1:2/x")
+    with pytest.raises(StoreUnavailableError, match=r"at 127\.0\.0\.1:1,127\.0\.0\.1:2: "):
+        await store._start()

@@ -46,8 +46,13 @@ class PostgresStore(Store):
                 for statement in TABLES.split(";"):
                     if statement.strip():
                         await execute(statement)
-        except (ValueError, asyncpg.exceptions.ClientConfigurationError) as error:
+        except asyncpg.exceptions.ClientConfigurationError as error:
             raise InputError(f"HOROSCOPE_DATABASE_URL cannot be used: {error}.") from None
+        except ValueError:  # it would quote the password
+            raise InputError(
+                "HOROSCOPE_DATABASE_URL cannot be read: it is postgresql://user:password@host/name,"
+                " with odd characters of the password as %XX."
+            ) from None
         except FAILURES as error:
             raise self._unavailable(error) from None
 
@@ -87,8 +92,6 @@ class PostgresStore(Store):
         return self._pool
 
     def _unavailable(self, error: Exception) -> StoreUnavailableError:
-        address = urlsplit(self._url)
+        hosts = urlsplit(self._url).netloc.rpartition("@")[2]
         why = " ".join(str(error).split()) or type(error).__name__
-        return StoreUnavailableError(
-            f"PostgreSQL cannot be used at {address.hostname}:{address.port or 5432}: {why}."
-        )
+        return StoreUnavailableError(f"PostgreSQL cannot be used at {hosts}: {why}.")
