@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import signal
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -126,6 +127,23 @@ async def test_in_a_group_one_message_grows_and_becomes_the_answer(product: Prod
     assert not answer.params["text"].endswith("…")
     times = [placeholder.at, growing.at, answer.at]
     assert all(later - earlier >= 1 for earlier, later in pairwise(times))
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_what_another_bot_has_answered_grows_no_more(
+    product: Product, tmp_path: Path
+) -> None:
+    held = Held()
+    async with product.running(held):
+        product.say("лев")
+        held.let(1)
+        await product.sent(1, "sendMessageDraft")
+        await asyncio.sleep(0.3)  # until it waits for more of the text
+        with sqlite3.connect(tmp_path / "memory.sqlite") as memory:
+            memory.execute("UPDATE requests SET answered = 1")
+        held.let()
+    assert len(product.telegram.of("sendMessageDraft")) == 1
+    assert not product.telegram.of("sendMessage")
 
 
 PLACEHOLDER_TROUBLES = {

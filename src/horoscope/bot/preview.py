@@ -89,7 +89,7 @@ class _Growing:
                 began = time.monotonic()
                 await self._show_typing()
                 await asyncio.sleep(PATIENCE_S - (time.monotonic() - began))
-                while not (await self._store.progress(self._request.id)).answered:
+                while not await self._is_answered():
                     await self._show_step()
         except (TimeoutError, StoreUnavailableError):
             return
@@ -101,6 +101,9 @@ class _Growing:
         except TimeoutError:
             await self._show_typing()
             return
+        # Another bot may have answered meanwhile, and an answer shrinks no more.
+        if await self._is_answered():
+            return
         self.changed.clear()
         if self._request.address.chat_id < 0:
             await self._show_in_group()
@@ -108,6 +111,9 @@ class _Growing:
         else:
             await self._show_draft()
             await asyncio.sleep(DRAFT_INTERVAL_S)
+
+    async def _is_answered(self) -> bool:
+        return (await self._store.progress(self._request.id)).answered
 
     async def _show_typing(self) -> None:
         address = self._request.address
