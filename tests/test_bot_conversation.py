@@ -260,9 +260,12 @@ async def test_what_is_not_words_gets_a_kind_answer_and_notes_of_telegram_none(
     product.say(None, chat=1, pinned_message=product.message("старое"))
     product.say(None, chat=1, message_auto_delete_timer_changed={"message_auto_delete_time": 5})
     product.say(None, chat=2, dice={"emoji": "🎲", "value": 3})
-    [answer] = await product.sent(1)
-    assert answer.params["chat_id"] == "2"
-    assert answer.params["text"] == texts.ONLY_WORDS
+    place = {"latitude": 55.7, "longitude": 37.6}
+    product.say(None, chat=3, location=place, venue={"location": place, "title": "", "address": ""})
+    product.say(None, chat=4, story={"id": 1, "chat": {"id": 4, "type": "private"}})
+    answers = await product.sent(3)
+    assert {answer.params["chat_id"] for answer in answers} == {"2", "3", "4"}
+    assert {answer.params["text"] for answer in answers} == {texts.ONLY_WORDS}
 
 
 async def test_an_unknown_command_is_answered_with_the_way_to_help(product: Product) -> None:

@@ -38,8 +38,10 @@ CHOOSE_SIGN_LINK = "sign"  # the payload of /start behind the inline button
 # What people send that is not words; everything else without words is Telegram's own notes.
 MEDIA = {
     *(ContentType.ANIMATION, ContentType.AUDIO, ContentType.CONTACT, ContentType.DICE),
-    *(ContentType.DOCUMENT, ContentType.LOCATION, ContentType.PHOTO, ContentType.POLL),
-    *(ContentType.STICKER, ContentType.VIDEO, ContentType.VIDEO_NOTE, ContentType.VOICE),
+    *(ContentType.CHECKLIST, ContentType.DOCUMENT, ContentType.GAME, ContentType.LIVE_PHOTO),
+    *(ContentType.LOCATION, ContentType.PAID_MEDIA, ContentType.PHOTO, ContentType.POLL),
+    *(ContentType.STICKER, ContentType.STORY, ContentType.VENUE, ContentType.VIDEO),
+    *(ContentType.VIDEO_NOTE, ContentType.VOICE),
 }
 
 
