@@ -115,6 +115,8 @@ async def test_a_queue_in_use_is_one_clear_line(
         ("timezone", "Mars/Phobos", "no time zone is called 'Mars/Phobos'"),
         ("updates", "pigeons", "HOROSCOPE_UPDATES"),
         ("updates", "webhook", "HOROSCOPE_WEBHOOK_URL"),
+        ("telegram_api_url", "localhost:8081", "HOROSCOPE_TELEGRAM_API_URL"),
+        ("tracing_url", "http://[::1", "HOROSCOPE_TRACING_URL"),
     ],
 )
 async def test_a_setting_that_cannot_be_used_is_named(
@@ -124,6 +126,18 @@ async def test_a_setting_that_cannot_be_used_is_named(
     [line] = await last_words(process)
     assert process.returncode == 2
     assert said in line
+
+
+def test_the_log_has_what_we_say_and_what_libraries_warn_of() -> None:
+    code = (
+        "import logging; from horoscope.observability.logs import start_logging\n"
+        "start_logging('text')\n"
+        "logging.getLogger('horoscope.bot').info('ours')\n"
+        "logging.getLogger('library').info('theirs')\n"
+        "logging.getLogger('library').warning('beware')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [line.split()[-1] for line in done.stderr.splitlines()] == ["ours", "beware"]
 
 
 def test_all_types_of_aiogram_can_be_built_when_they_are_used() -> None:

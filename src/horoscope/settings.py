@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -132,6 +133,13 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"no time zone is called {name!r}; try Europe/Moscow") from None
         return name
+
+    @field_validator("telegram_api_url", "webhook_url", "tracing_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url and not urlsplit(url).netloc:
+            raise ValueError("it is no web address: https://host/path")
+        return url
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> "Settings":

@@ -18,9 +18,9 @@ def start_logging(form: Literal["text", "json"]) -> None:
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # aiogram tells of every update.
-    logging.getLogger("aiogram").setLevel(logging.WARNING)
+    # Libraries tell of every update, and of every file that they load.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("horoscope").setLevel(logging.INFO)
 
 
 def about(request: str) -> dict[str, str]:
