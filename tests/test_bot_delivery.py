@@ -141,6 +141,8 @@ async def test_what_another_bot_has_answered_grows_no_more(
         await asyncio.sleep(0.3)  # until it waits for more of the text
         with sqlite3.connect(tmp_path / "memory.sqlite") as memory:
             memory.execute("UPDATE requests SET answered = 1")
+        held.let(1)
+        await asyncio.sleep(0.3)  # so long it would have time to show more
         held.let()
     assert len(product.telegram.of("sendMessageDraft")) == 1
     assert not product.telegram.of("sendMessage")
