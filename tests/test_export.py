@@ -77,7 +77,8 @@ def test_an_export_elsewhere_is_all_that_is_needed_to_write(
         f"Try it: horoscope generate лев --model {tmp_path / 'e'}"
     ]
     assert {path.name for path in (tmp_path / "e").iterdir()} == {
-        *("openvino_model.xml", "openvino_model.bin", "tokenizer.json", "model.json")
+        *("openvino_model.xml", "openvino_model.bin", "tokenizer.json", "model.json"),
+        *("README.md", "loss.png"),
     }
     wish = Wish(Sign.LEO, Topic.LOVE, DAY)
     assert HoroscopeGenerator(tmp_path / "e").write([wish]) == HoroscopeGenerator(

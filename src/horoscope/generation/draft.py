@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from horoscope.generation.description import ModelDescription
-from horoscope.generation.guard import SENTENCE_END
 from horoscope.zodiac import Sign, Topic
 
 TRIES_A_SENTENCE = 8
@@ -105,7 +104,10 @@ class Draft:
         self.done = self.stopped = True
 
     def take(
-        self, token: int, decode: Callable[[list[int]], str], guard: Callable[[str], str | None]
+        self,
+        token: int,
+        whole_sentence: Callable[[list[int]], str | None],
+        guard: Callable[[str], str | None],
     ) -> int | None:
         """Take the token drawn; None if the engine shall see it.
 
@@ -117,8 +119,8 @@ class Draft:
             self.done = True
             return 0
         self._ids.append(token)
-        sentence = decode(self._ids[self._sentence_start :]).strip()
-        if not SENTENCE_END.search(sentence):
+        sentence = whole_sentence(self._ids[self._sentence_start :])
+        if sentence is None:
             full = len(self.prompt) + len(self._ids) >= self._model.longest_tokens
             return self._refuse() if full else None
         if guard(sentence):

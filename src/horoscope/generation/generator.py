@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from horoscope.errors import HoroscopeError, InputError
 from horoscope.generation.description import TOKENIZER_FILE, load_description
 from horoscope.generation.draft import Draft, Horoscope, Wish
 from horoscope.generation.engine import Engine
-from horoscope.generation.guard import Guard
+from horoscope.generation.guard import SENTENCE_END, Guard
 from horoscope.generation.sampling import draw
 from horoscope.zodiac import Sign, Topic
 
@@ -35,6 +36,9 @@ class HoroscopeGenerator:
         self._engine = Engine(directory, self._description)
         self._guard = Guard()
         self._tokenizer = load_tokenizer(directory)
+        # Most tokens end no sentence, and decoding all that stands so far for each would cost more
+        # than drawing them.
+        self._may_end = lru_cache(maxsize=None)(self._ends)
         self._prompts = {
             (sign, topic): self._prompt_ids(sign, topic) for sign in Sign for topic in Topic
         }
@@ -97,7 +101,7 @@ class HoroscopeGenerator:
                 refused = []
                 for row, token in zip(rows, chosen, strict=True):
                     draft = active[row]
-                    forget = draft.take(int(token), self._decode, self._refusal(draft))
+                    forget = draft.take(int(token), self._whole_sentence, self._refusal(draft))
                     tokens[row] = token
                     if forget is not None:
                         self._engine.forget(row, forget)
@@ -134,8 +138,17 @@ class HoroscopeGenerator:
 
         return refuse
 
-    def _decode(self, ids: list[int]) -> str:
-        return self._tokenizer.decode(ids, skip_special_tokens=False)
+    def _whole_sentence(self, ids: list[int]) -> str | None:
+        """The sentence that `ids` make, or None while it has not ended."""
+        if not self._may_end(ids[-1]):
+            return None
+        text = self._tokenizer.decode(ids, skip_special_tokens=False).strip()
+        return text if SENTENCE_END.search(text) else None
+
+    def _ends(self, token: int) -> bool:
+        """Whether a sentence may end in this token; part of a character (�) may be part of «…»."""
+        piece = self._tokenizer.decode([token], skip_special_tokens=False)
+        return not piece.strip() or any(mark in piece for mark in '.!?…»")�')
 
     def _prompt_ids(self, sign: Sign, topic: Topic) -> list[int]:
         text = self._description.prompt(sign, topic)
