@@ -148,6 +148,41 @@ async def test_what_another_bot_has_answered_grows_no_more(
     assert not product.telegram.of("sendMessage")
 
 
+@pytest.mark.usefixtures("at_once")
+async def test_what_is_shown_while_another_bot_answers_is_taken_away(
+    product: Product, tmp_path: Path
+) -> None:
+    async def answer_elsewhere(_: dict[str, Any]) -> None:
+        with sqlite3.connect(tmp_path / "memory.sqlite") as memory:
+            memory.execute("UPDATE requests SET answered = 1")
+
+    product.telegram.scripts["sendMessage"] = answer_elsewhere
+    held = Held()
+    async with product.running(held):
+        product.say("/generate лев", chat=GROUP, user=2)
+        held.let(1)
+        await product.sent(1)
+        [taken_away] = await product.sent(1, "deleteMessage")
+        held.let()
+    assert taken_away.params["chat_id"] == str(GROUP)
+    assert len(product.telegram.of("sendMessage")) == 1
+
+
+async def test_what_another_bot_shows_while_this_one_answers_is_taken_away(
+    product: Product, tmp_path: Path
+) -> None:
+    async def show_elsewhere(_: dict[str, Any]) -> None:
+        with sqlite3.connect(tmp_path / "memory.sqlite") as memory:
+            memory.execute("UPDATE requests SET placeholder = 77")
+
+    product.telegram.scripts["sendMessage"] = show_elsewhere
+    async with product.running(Quill()):
+        product.say("/generate лев", chat=GROUP, user=2)
+        await product.sent(1)
+        [taken_away] = await product.sent(1, "deleteMessage")
+    assert (taken_away.params["chat_id"], taken_away.params["message_id"]) == (str(GROUP), "77")
+
+
 PLACEHOLDER_TROUBLES = {
     "not modified": (failure(400, "Bad Request: message is not modified"), 1),
     "deleted": (failure(400, "Bad Request: message to edit not found"), 2),

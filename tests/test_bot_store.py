@@ -145,10 +145,12 @@ async def test_answers_that_cannot_reach_a_group_do_not_pile_up(store: Store, cl
 async def test_how_far_an_answer_has_come_is_known(store: Store) -> None:
     assert await store.progress("1") == Progress()
     await store.admit(request(1), LIMITS)
-    await store.note_placeholder("1", 77)
+    assert await store.note_placeholder("1", 77)
     assert await store.progress("1") == Progress(answered=False, placeholder=77)
-    await store.note_answered("1")
+    assert await store.note_answered("1") == 77
     assert (await store.progress("1")).answered
+    assert await store.note_answered("1") is None
+    assert not await store.note_placeholder("1", 78)
     await store.note_answered("of another bot")
     assert (await store.progress("of another bot")).answered
 

@@ -197,6 +197,10 @@ async def test_a_message_is_edited_in_place_and_only_if_that_changes_it(client: 
     await client.call("editMessageReplyMarkup", **where, reply_markup=keyboard)
     again = await client.refusal("editMessageReplyMarkup", **where, reply_markup=keyboard)
     assert "message is not modified" in again
+    await client.call("deleteMessage", **where)
+    assert client.telegram.said_by_bot(client.anya) == []
+    gone = await client.refusal("deleteMessage", **where)
+    assert gone == "Bad Request: message to delete not found"
 
 
 @pytest.mark.parametrize(

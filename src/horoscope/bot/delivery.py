@@ -7,7 +7,7 @@ from textwrap import shorten
 from zoneinfo import ZoneInfo
 
 from aiogram.exceptions import TelegramBadRequest
-from aiogram.methods import AnswerInlineQuery, EditMessageText
+from aiogram.methods import AnswerInlineQuery, DeleteMessage, EditMessageText
 from aiogram.types import InlineQueryResultArticle, InputTextMessageContent
 
 from horoscope.bot import keyboards, texts
@@ -103,7 +103,12 @@ class Delivery:
             if not await self._is_one_of_many(reply):
                 await self._put(chat, reply, progress.placeholder)
             try:
-                await self._store.note_answered(request.id)
+                placeholder = await self._store.note_answered(request.id)
+                if placeholder not in {None, progress.placeholder}:
+                    # Another bot began to show the text while this one answered.
+                    await self._outbox.courtesy(
+                        DeleteMessage(chat_id=request.address.chat_id, message_id=placeholder)
+                    )
             except StoreUnavailableError as error:
                 logger.warning("request %s may be answered again: %s", request.id, error)
 

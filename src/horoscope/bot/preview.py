@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from aiogram.methods import EditMessageText, SendChatAction, SendMessageDraft
+from aiogram.methods import DeleteMessage, EditMessageText, SendChatAction, SendMessageDraft
 
 from horoscope.bot import texts
 from horoscope.bot.outbox import Outbox
@@ -147,8 +147,12 @@ class _Growing:
                     chat_id, message_to(self._request.address, **content)
                 )
                 if message:
-                    self._placeholder = message.message_id
-                    await self._store.note_placeholder(self._request.id, message.message_id)
+                    self._placeholder = number = message.message_id
+                    if not await self._store.note_placeholder(self._request.id, number):
+                        # Another bot answered meanwhile, and knows nothing of it.
+                        await self._outbox.courtesy(
+                            DeleteMessage(chat_id=chat_id, message_id=number)
+                        )
                 return
         await self._outbox.nicety_in_chat(
             chat_id, EditMessageText(chat_id=chat_id, message_id=self._placeholder, **content)

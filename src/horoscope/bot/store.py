@@ -163,19 +163,23 @@ class Store(ABC):
         )
         return Progress(bool(rows[0][0]), rows[0][1]) if rows else Progress()
 
-    async def note_placeholder(self, request_id: str, message_id: int) -> None:
-        """Note the message that the answer shall replace."""
-        await self._execute(
-            "UPDATE requests SET placeholder = $1 WHERE id = $2", message_id, request_id
+    async def note_placeholder(self, request_id: str, message_id: int) -> bool:
+        """Note the message that the answer shall replace; False if the answer is there already."""
+        rows = await self._execute(
+            "UPDATE requests SET placeholder = $1 WHERE id = $2 AND answered = 0 RETURNING 1",
+            *(message_id, request_id),
         )
+        return bool(rows)
 
-    async def note_answered(self, request_id: str) -> None:
-        """Note that the answer was delivered."""
-        await self._execute(
+    async def note_answered(self, request_id: str) -> int | None:
+        """Note that the answer was delivered; the placeholder, if this is the first note of it."""
+        rows = await self._execute(
             "INSERT INTO requests (id, asked_at, expires_at, answered) VALUES ($1, $2, $2, 1)"
-            " ON CONFLICT (id) DO UPDATE SET answered = 1",
+            " ON CONFLICT (id) DO UPDATE SET answered = 1 WHERE requests.answered = 0"
+            " RETURNING placeholder",
             *(request_id, time.time()),
         )
+        return rows[0][0] if rows else None
 
     async def first_time(self, what: str, subject: int, seconds: float) -> bool:
         """Whether `what` was not said to a person or chat in the last `seconds`; notes that."""

@@ -40,6 +40,7 @@ class BotApi:
             "sendMessage": self._send_message,
             "editMessageText": self._edit_message_text,
             "editMessageReplyMarkup": self._edit_message_reply_markup,
+            "deleteMessage": self._delete_message,
             "sendMessageDraft": self._send_message_draft,
             "sendChatAction": self._send_chat_action,
             "answerCallbackQuery": self._answer_callback_query,
@@ -144,6 +145,10 @@ class BotApi:
         )
         return message
 
+    async def _delete_message(self, p: Parameters) -> bool:
+        self._telegram.delete_message(self._own_message(p, "delete"))
+        return True
+
     async def _send_message_draft(self, p: Parameters) -> bool:
         chat = self._chat(p)
         if not chat.is_private:
@@ -219,15 +224,15 @@ class BotApi:
             raise bad_request("message to be replied not found")
         return None
 
-    def _own_message(self, p: Parameters) -> Json:
+    def _own_message(self, p: Parameters, wish: str = "edit") -> Json:
         chat = self._chat(p)
         if "message_id" not in p:
             raise bad_request("message identifier is not specified")
         message = chat.messages.get(p.integer("message_id"))
         if message is None:
-            raise bad_request("message to edit not found")
+            raise bad_request(f"message to {wish} not found")
         if message["from"]["id"] != BOT["id"]:
-            raise bad_request("message can't be edited")
+            raise bad_request(f"message can't be {wish.rstrip('e')}ed")
         return message
 
     def _query(self, query_id: str) -> Query:

@@ -322,6 +322,12 @@ class Telegram:
         message["edit_date"] = int(time.time())
         self.tell(message["chat"]["id"], {"kind": "edited", "message": message})
 
+    def delete_message(self, message: Json) -> None:
+        """Take a message out of its chat."""
+        chat_id, number = message["chat"]["id"], message["message_id"]
+        del self.chats[chat_id].messages[number]
+        self.tell(chat_id, {"kind": "deleted", "message": message})
+
     def drop_draft(self, chat: Chat) -> None:
         """A draft is over: the message is there, or nobody goes on with it."""
         if chat.draft:

@@ -51,7 +51,7 @@ function enter(name, person) {
 
 function onEvent(event) {
   const handlers = {
-    welcome, message: onMessage, edited: onEdited, action: onAction, draft: onDraft,
+    welcome, message: onMessage, edited: onEdited, deleted: onDeleted, action: onAction, draft: onDraft,
     draft_gone: endDraft, toast: onToast, asked: onAsked, offers: onOffers, refused: onRefused,
     commands: ({ commands }) => { state.commands = commands; },
   };
@@ -117,6 +117,13 @@ function onEdited({ message }) {
       keepingBottom(() => old.replaceWith(fresh));
     }
   }
+  showRooms();
+}
+
+function onDeleted({ message }) {
+  const room = roomOf(message);
+  room.messages.delete(message.message_id);
+  if (room.key === state.room) $("messages").querySelector(`[data-id="${message.message_id}"]`)?.remove();
   showRooms();
 }
 
