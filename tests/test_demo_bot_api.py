@@ -140,6 +140,7 @@ async def test_entities_that_telegram_would_refuse_are_refused(
         ({"message_thread_id": 7}, "message thread not found"),
         ({"chat_id": FORUM, "message_thread_id": 77}, "message thread not found"),
         ({"reply_parameters": {"message_id": 99}}, "message to be replied not found"),
+        ({"reply_parameters": {"message_id": [1]}}, "message to be replied not found"),
     ],
 )
 async def test_a_message_that_telegram_would_refuse_is_refused(
@@ -318,10 +319,11 @@ async def test_offers_that_telegram_would_refuse_are_refused(
     [
         ({"command": "Start", "description": "x"}, "BOT_COMMAND_INVALID"),
         ({"command": "start", "description": ""}, "BOT_COMMAND_DESCRIPTION_INVALID"),
+        ("start", "can't parse BotCommand"),
     ],
 )
 async def test_commands_that_telegram_would_refuse_are_refused(
-    client: Client, command: Json, why: str
+    client: Client, command: Json | str, why: str
 ) -> None:
     assert why in await client.refusal("setMyCommands", commands=[command])
     assert not client.telegram.commands

@@ -66,6 +66,8 @@ class BotApi:
     async def _set_my_commands(self, p: Parameters) -> bool:
         commands = p.json("commands", list) or []
         for command in commands:
+            if not isinstance(command, dict):
+                raise bad_request("can't parse BotCommand: expected an Object")
             if not COMMAND.fullmatch(str(command.get("command", ""))):
                 raise bad_request("BOT_COMMAND_INVALID")
             if not 1 <= len(str(command.get("description", ""))) <= 256:
@@ -218,8 +220,8 @@ class BotApi:
         if wanted is None:
             return None
         message_id = wanted.get("message_id")
-        if message_id in chat.messages:
-            return int(message_id)
+        if isinstance(message_id, int) and message_id in chat.messages:
+            return message_id
         if not wanted.get("allow_sending_without_reply"):
             raise bad_request("message to be replied not found")
         return None
