@@ -170,6 +170,7 @@ async def test_a_sign_is_remembered_used_and_forgotten_across_restarts(tmp_path:
                     ("/generate", "♍️ Дева\n"),
                     ("/generate любовь", "♍️ Дева · любовь\n"),
                     ("работа", "♍️ Дева · работа\n"),
+                    ("хочу гороскоп", "♍️ Дева\n"),
                     ("/today", "♍️ Дева · "),
                     ("/generate лев", "♌️ Лев\n"),
                     ("/sign", "Ваш знак — ♍️ Дева"),

@@ -26,7 +26,7 @@ from horoscope.bot import keyboards, texts
 from horoscope.bot.asking import Asking
 from horoscope.bot.keyboards import Fresh, OtherSign, Remember, Today
 from horoscope.bot.store import Store
-from horoscope.bot.understanding import is_certain, names_sign, topic_in
+from horoscope.bot.understanding import is_certain, leaves_sign_open, names_sign, topic_in
 from horoscope.bot.voice import Voice
 from horoscope.messaging.broker import Broker
 from horoscope.messaging.messages import Address, StopRequest
@@ -279,7 +279,7 @@ class Conversation:
         except UnknownSignError as error:
             topic = topic_in(heard.words)
             own = await self._own_sign(heard)
-            if own and topic is not Topic.GENERAL and is_certain(heard.words):
+            if own and leaves_sign_open(heard.words):
                 await self._ask(heard, own, topic, fresh=True)
             else:
                 await self._ask_back(heard, error, lambda sign: Fresh(sign=sign, topic=topic))

@@ -7,12 +7,13 @@ from horoscope.zodiac import Sign, Topic, UnknownSignError, normalise, parse_req
 
 # Beyond that it is a story, not a wish.
 MOST_WORDS = 10
-AROUND = frozenset(
-    "гороскоп гороскопы гороскопчик прогноз предсказание на сегодня день дня для про по и о об у "
+HOROSCOPE = frozenset("гороскоп гороскопы гороскопчик прогноз предсказание".split())
+AROUND = HOROSCOPE | frozenset(
+    "на сегодня день дня для про по и о об у "
     "я мой моя мое мне меня нам знак знака знаку зодиака зодиаку дай дайте давай хочу можно нужен "
     "пожалуйста плиз привет здравствуйте что ждет скажи скажите расскажи покажи пришли напиши "
-    "еще один другой новый общий общее общая родился родилась рождения рождение др года год г го "
-    "horoscope for please today the".split()
+    "еще один другой новый общий общее общая родился родилась рождения рождение дата дату "
+    "др года год г го horoscope for please today the".split()
 )
 
 
@@ -23,6 +24,14 @@ def is_certain(text: str) -> bool:
     """
     words = re.findall(r"[^\W\d]+", normalise(text))
     return len(words) <= MOST_WORDS and all(map(_belongs, words))
+
+
+def leaves_sign_open(text: str) -> bool:
+    """Whether `text` is a wish for a horoscope, or for one on a topic, of no sign at all."""
+    parts = re.findall(r"\w+|[^\w\s]", normalise(text))
+    if not is_certain(text) or any(part.isdecimal() or names_sign(part) for part in parts):
+        return False
+    return topic_in(text) is not Topic.GENERAL or not HOROSCOPE.isdisjoint(parts)
 
 
 def topic_in(text: str) -> Topic:
