@@ -120,7 +120,13 @@ async def test_only_who_shows_the_secret_on_the_right_path_is_let_in(rig: Rig) -
     assert not rig.heard
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'"x"', b'{"update_id": "x"}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"[]", b"{}", b'"x"', b'{"update_id": "x"}', b"\xff"),
+        *(b'{"update_id": 1e400}', b"[" * 100_000),
+    ],
+)
 async def test_what_is_no_update_is_refused(rig: Rig, body: bytes) -> None:
     assert await rig.call(data=body) == 400
 

@@ -89,7 +89,7 @@ class Webhook:
         try:
             raw = json.loads(await request.read())
             number = int(raw["update_id"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return web.Response(status=400)
         try:
             await self._handle_once(number, raw)
