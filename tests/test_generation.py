@@ -274,8 +274,12 @@ def test_a_sentence_may_have_as_many_tokens_as_texts_had_and_a_text_never_more()
     draft = Draft(0, Wish(Sign.LEO, date=DAY), [0, 2, 3], model)
     draft.boundary = np.zeros(256, np.float32)
 
+    def whole_sentence(ids: list[int]) -> str | None:
+        text = bytes(ids).decode(errors="replace")
+        return text if text.endswith(".") else None
+
     def take(byte: int) -> int | None:
-        return draft.take(byte, lambda ids: bytes(ids).decode(errors="replace"), lambda _: None)
+        return draft.take(byte, whole_sentence, lambda _: None)
 
     assert len(sentence.encode()) > 100
     assert [take(byte) for byte in sentence.encode()] == [None] * len(sentence.encode())
