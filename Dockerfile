@@ -2,7 +2,7 @@
 # `make images` builds both with whichever of Docker, Podman and Buildah is there.
 
 # Any Debian-based image with Python 3.11 or newer.
-ARG BASE_IMAGE=docker.io/library/python:3.13-slim-bookworm
+ARG BASE_IMAGE=python:3.13-slim-bookworm
 
 FROM ${BASE_IMAGE} AS base
 # Everything the programs write goes to /data; the rest of the file system may be read-only.
