@@ -46,6 +46,11 @@ _PRONOUNS = {
     }.items()
     for pronoun in pronouns.split()
 }
+_RELATIVES = {
+    **dict.fromkeys(("который", "которого", "которому", "котором"), "masc neut"),
+    **dict.fromkeys(("которая", "которой", "которую", "которою"), "femn"),
+    **dict.fromkeys(("которые", "которых", "которыми"), "plur"),
+}
 
 
 class Grammar:
@@ -66,6 +71,8 @@ class Grammar:
                 return "verb form"
         if self._subject_disagrees(tokens):
             return "subject and verb"
+        if self._relative_disagrees(tokens):
+            return "relative clause"
         if self._dangles(tokens, before):
             return "pronoun"
         if self._repeats_a_word(tokens):
@@ -137,10 +144,24 @@ class Grammar:
             nouns.append(word)
         return False
 
+    def _relative_disagrees(self, words: Sequence[str]) -> bool:
+        """«у коллег, который»: no noun before it that it could stand for."""
+        for place, word in enumerate(words):
+            wanted = _RELATIVES.get(word)
+            if wanted == "plur" and "и" in words[:place]:
+                continue  # «сон и отдых, которые»
+            if wanted and not any(self._may_be(noun, {*wanted.split()}) for noun in words[:place]):
+                return True
+        return False
+
     def _may_be(self, word: str, wanted: set[str]) -> bool:
         return any(
             tag.POS in {"NOUN", "NPRO", *_ADJECTIVES}
-            and (tag.number == "plur" if "plur" in wanted else tag.gender in wanted)
+            and (
+                tag.number == "plur"
+                if "plur" in wanted
+                else tag.number == "sing" and (tag.gender in wanted or "ms-f" in tag)
+            )
             for tag in self._tags(word)
         )
 
