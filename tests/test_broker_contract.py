@@ -233,7 +233,7 @@ async def test_what_is_best_effort_goes_to_all_who_listen_and_waits_for_nobody(
     broker: Broker,
 ) -> None:
     await broker.publish(StopRequest(chat_id=1, draft_id=1))  # nobody hears it
-    await asyncio.sleep(0.01)  # Kafka's clock counts milliseconds
+    await asyncio.sleep(1)  # best effort is sent in the background, on a busy machine after a while
     async with (
         subscribed(broker, StopRequest) as first,
         subscribed(broker, StopRequest) as second,
