@@ -133,6 +133,8 @@ _ENTRIES = {
         "Рыбы", "♓", (19, 2), "рыба рыбы рыбе рыбу рыбой рыбою рыб рыбам рыбами рыбах"
     ),
 }
+SIGN_OF_FORM = {form: sign for sign in Sign for form in sign.forms}
+"""Which sign a Russian form of a name names; forms are lower-case."""
 _LATIN_NAMES = "oven telec bliznecy rak lev deva vesy skorpion strelec kozerog vodolej ryby".split()
 
 _WORDS: dict[str, Sign] = {}

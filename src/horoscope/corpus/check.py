@@ -17,7 +17,7 @@ from typing import Any
 
 from horoscope.errors import InputError
 from horoscope.generation.grammar import Grammar, tokenize
-from horoscope.zodiac import Sign, Topic
+from horoscope.zodiac import SIGN_OF_FORM, Sign, Topic
 
 LENGTHS = range(200, 521)  # characters
 SENTENCES = range(4, 9)
@@ -127,9 +127,8 @@ def faults(text: str, sign: Sign) -> list[str]:
         found.append(f"odd characters: {' '.join(odd)}")
     if doubled := [word for word, after in pairwise(words) if word == after]:
         found.append(f"doubled words: {', '.join(doubled)}")
-    forms = {form: each for each in Sign for form in each.forms}
     capitalised = re.findall(r"\b[А-Я][а-я]+", text)
-    if others := [w for w in capitalised if forms.get(w.lower(), sign) is not sign]:
+    if others := [w for w in capitalised if SIGN_OF_FORM.get(w.lower(), sign) is not sign]:
         found.append(f"another sign: {', '.join(others)}")
     return found + _grammar_faults(sentences)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from horoscope.zodiac import Sign
+from horoscope.zodiac import SIGN_OF_FORM, Sign
 
 SHORTEST = 80  # characters; people's shortest whole texts have about 120
 LONGEST = 1500  # characters; beyond it several days stand in one cell
@@ -55,7 +55,7 @@ _HEADING = re.compile(
     rf"|{_SIGN_HEADING}|{_DAY_HEADING})(?=[А-Я«])"
 )
 _PASTED = re.compile(rf"[.!?…»]\s*(?:{_SIGN_HEADING}|{_DAY_HEADING})(?=[А-Я«])")
-_SIGN_NAMES = {form.capitalize(): sign for sign in Sign for form in sign.forms}
+_SIGN_NAMES = {form.capitalize(): sign for form, sign in SIGN_OF_FORM.items()}
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from functools import lru_cache
 from pymorphy3 import MorphAnalyzer
 
 from horoscope.generation.grammar import WORD, Grammar, tokenize
-from horoscope.zodiac import Sign
+from horoscope.zodiac import SIGN_OF_FORM, Sign
 
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
 _FOREIGN_CHARACTER = re.compile(r"[^А-Яа-яЁё0-9 ,.:;!?…«»\"()–—-]")
 _MISPLACED = re.compile(r" [,.:;!?…»)]|[«(] |[,:;][,.:;!?…]|[,.:;!?…][А-Яа-яЁё]|\(|\)|\d{3}|--")
-_SIGN_FORMS = {form: sign for sign in Sign for form in sign.forms}
 SHORTEST_SENTENCE = 3  # words
 LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
 
@@ -39,7 +38,7 @@ class Guard:
             sentence.count("»")
         ):
             return "characters"
-        if any(_SIGN_FORMS.get(word, sign) is not sign for word in words):
+        if any(SIGN_OF_FORM.get(word, sign) is not sign for word in words):
             return "another sign"
         if any(word == following for word, following in itertools.pairwise(words)):
             return "repetition"

@@ -11,7 +11,7 @@ from pymorphy3 import MorphAnalyzer
 from horoscope.corpus import CORPORA
 from horoscope.dataset import Example
 from horoscope.generation.guard import SENTENCE_END
-from horoscope.zodiac import Sign
+from horoscope.zodiac import SIGN_OF_FORM, Sign
 
 OWN_SOURCES = frozenset(CORPORA)
 """The corpora that were written for this project; all other texts are other people's."""
@@ -19,7 +19,6 @@ MOST_NGRAMS = 20_000
 """Distinct-n falls as a sample grows, so it is taken of the same number of n-grams everywhere."""
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?…])[»\")]*\s+")
-_SIGN_FORMS = {form: sign for sign in Sign for form in sign.forms}
 
 Words = tuple[str, ...]
 
@@ -90,7 +89,7 @@ def measure(texts: Sequence[Text], others: Known, own: Known) -> dict[str, float
         "repeated_4gram": _percent(_has_repeat(each, 4) for each in by_text),
         "unfinished": _percent(not SENTENCE_END.search(text.text.strip()) for text in texts),
         "another_sign": _percent(
-            any(_SIGN_FORMS.get(word, text.sign) is not text.sign for word in each)
+            any(SIGN_OF_FORM.get(word, text.sign) is not text.sign for word in each)
             for text, each in zip(written, by_text, strict=True)
         ),
         "characters": sum(len(text.text) for text in written) / max(1, len(written)),
