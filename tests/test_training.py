@@ -8,19 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from forked_command import run, start
 from safetensors.torch import load_file
-from training_models import llama_like, prepared, qwen_like, rugpt3_like
+from training_models import as_gguf, llama_like, prepared, qwen_like, rugpt3_like
 
 from horoscope.dataset import load_examples
 from horoscope.generation.description import ModelDescription, load_description
 from horoscope.training.examples import collate, order, tokenize
-from horoscope.training.models import fresh_tokenizer, load_pretrained
+from horoscope.training.models import complete_vocabulary, fresh_tokenizer, load_pretrained
 from horoscope.training.trainer import bits_per_character
+from horoscope.training.vocabulary import trim_vocabulary
 
 EVERY_STEP = ("--checkpoint-minutes", 1e-9)
 
@@ -518,3 +520,83 @@ def test_each_epoch_has_every_text_once_in_an_order_of_its_own() -> None:
     assert sorted(i for batch in first for i in batch) == list(range(1000))
     assert first == again
     assert first != second
+
+
+@pytest.mark.parametrize("make", [rugpt3_like, llama_like, qwen_like])
+def test_a_trimmed_vocabulary_says_the_same_of_the_texts_and_still_spells_any_other(
+    make: Callable[[Path], Path], data: Path, tmp_path: Path
+) -> None:
+    texts = [example.text for example in load_examples(data, "train")[:1]]
+    model, tokenizer = load_pretrained(str(make(tmp_path / "model")))
+    complete_vocabulary(model, tokenizer)
+    full = tokenizer.backend_tokenizer
+    before = [full.encode(text, add_special_tokens=False) for text in texts]
+    ids = torch.tensor([before[0].ids])
+    expected = model(ids).logits.log_softmax(-1)[0]
+
+    trimmed = trim_vocabulary(model, tokenizer, texts)
+
+    cut = trimmed.backend_tokenizer
+    after = [cut.encode(text, add_special_tokens=False) for text in texts]
+    assert [e.tokens for e in after] == [e.tokens for e in before]
+    assert len(trimmed) == model.config.vocab_size == model.get_output_embeddings().out_features
+    assert len(trimmed) < full.get_vocab_size()
+    assert trimmed.convert_ids_to_tokens(model.config.eos_token_id) == tokenizer.eos_token
+    # The rows that stand answer as before, but for the share that the dropped ones had.
+    kept = torch.tensor([full.token_to_id(token) for token in sorted(cut.get_vocab())])
+    rows = torch.tensor([cut.token_to_id(token) for token in sorted(cut.get_vocab())])
+    answered = model(torch.tensor([after[0].ids])).logits[0][:, rows].log_softmax(-1)
+    torch.testing.assert_close(answered, expected[:, kept].log_softmax(-1))
+    other = "Экзамен по физике! Щи, ёж - Ω"
+    assert cut.decode(cut.encode(other, add_special_tokens=False).ids).strip() == other
+
+
+def test_a_trimmed_model_is_trained_exported_and_writes(
+    data: Path, source: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "trimmed"
+    code, printed = train(
+        tmp_path,
+        *("--model", source, "--trim-vocabulary", "--data", data, "--output", output),
+        *("--steps", 2, "--batch-size", 8),
+    )
+    assert code == 0, printed
+    model, tokenizer = load_pretrained(str(output))
+    assert model.config.vocab_size == len(tokenizer)
+    code, printed = run(tmp_path / "printed", "export", output)
+    assert code == 0, printed
+    assert (output / "openvino_model.bin").exists()
+
+
+def test_a_gguf_file_is_fine_tuned_like_a_directory(data: Path, tmp_path: Path) -> None:
+    directory = qwen_like(tmp_path / "qwen")
+    model, tokenizer = load_pretrained(str(directory))
+    complete_vocabulary(model, tokenizer)
+    model.save_pretrained(directory)
+    path = as_gguf(directory, tmp_path / "model.gguf")
+
+    read, its_tokenizer = load_pretrained(str(path))
+
+    text = load_examples(data, "train")[0].text
+    ids = torch.tensor([its_tokenizer.backend_tokenizer.encode(text).ids])
+    assert its_tokenizer.backend_tokenizer.decode(ids[0].tolist()) == text
+    torch.testing.assert_close(read(ids).logits, model(ids).logits)
+    code, printed = train(
+        tmp_path,
+        *("--model", path, "--data", data, "--output", tmp_path / "tuned"),
+        *("--steps", 2, "--batch-size", 8),
+    )
+    assert code == 0, printed
+    load_pretrained(str(tmp_path / "tuned"))
+
+
+def test_a_gguf_file_that_cannot_be_read_is_one_line(data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    for content in (None, b"GGUF and no more"):
+        if content:
+            broken.write_bytes(content)
+        code, printed = train(
+            tmp_path, "--model", broken, "--data", data, "--output", tmp_path / "out"
+        )
+        assert code == 2
+        assert "broken.gguf" in one_line(printed)

@@ -201,6 +201,43 @@ def qwen_like(directory: Path) -> Path:
     return _save(directory, Qwen2ForCausalLM(config), fast)
 
 
+def as_gguf(directory: Path, path: Path) -> Path:
+    """The model of `qwen_like` as a GGUF file, the form in which llama.cpp's users share models."""
+    import gguf
+
+    model = Qwen2ForCausalLM.from_pretrained(directory)
+    content = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"] | {
+        t["content"]: t["id"] for t in content["added_tokens"]
+    }
+    config = model.config
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(sorted(vocabulary, key=vocabulary.__getitem__)[: config.vocab_size])
+    writer.add_token_types([gguf.TokenType.NORMAL] * config.vocab_size)
+    writer.add_token_merges([" ".join(merge) for merge in content["model"]["merges"]])
+    writer.add_eos_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name != "lm_head.weight":  # tied to the embedding
+            short = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            writer.add_tensor(short, tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def _save(directory: Path, model: Any, tokenizer: PreTrainedTokenizerFast) -> Path:
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)

@@ -21,7 +21,8 @@ POSITIVE = click.FloatRange(0, min_open=True)
 @click.option(
     "--model",
     "source",
-    help="A hub name or directory to fine-tune; on a GPU, ai-forever/rugpt3small_based_on_gpt2.",
+    help="A hub name, directory or GGUF file to fine-tune; on a GPU, "
+    "ai-forever/rugpt3small_based_on_gpt2.",
 )
 @click.option(
     "--preset",
@@ -32,7 +33,13 @@ POSITIVE = click.FloatRange(0, min_open=True)
     "--tokenizer-data",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="With --preset: further prepared directories that the tokenizer shall know the words of.",
+    help="With --preset or --trim-vocabulary: further prepared directories that the tokenizer "
+    "shall know the words of.",
+)
+@click.option(
+    "--trim-vocabulary",
+    is_flag=True,
+    help="With --model: keep the tokens that the texts use only; smaller and faster.",
 )
 @click.option("--name", help="What the model is called (default: the output directory's name).")
 @click.option(

@@ -77,12 +77,14 @@ def fresh_model(preset: Preset, vocabulary: int, dropout: float) -> GPT2LMHeadMo
 
 
 def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
-    """Model (float32) and tokenizer from a directory or the hub.
+    """Model (float32) and tokenizer from a directory, a GGUF file or the hub.
 
-    Raises InputError if `source` is neither, or is not complete; HoroscopeError if the hub cannot
-    be reached.
+    Raises InputError if `source` is none of them, or is not complete; HoroscopeError if the hub
+    cannot be reached.
     """
     directory = Path(source).expanduser()
+    if directory.suffix == ".gguf":
+        return _load_gguf(directory)
     if not directory.exists():
         if source.startswith((".", "/", "~")) or source.count("/") > 1:
             raise InputError(f"There is no model directory {source}.")
@@ -107,6 +109,28 @@ def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
     # Some tokenizer files come with the lengths of their last use.
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
+    return model, tokenizer
+
+
+def _load_gguf(path: Path) -> tuple[Any, PreTrainedTokenizerFast]:
+    """The weights of a GGUF file, whatever they are compressed to, as float32."""
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.")
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32
+        )
+    except ImportError:
+        raise InputError("Reading GGUF files needs a package: pip install gguf.") from None
+    except Exception as error:  # a damaged file makes the libraries raise anything
+        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        raise InputError(f"{path} cannot be read ({reason}); half a download?") from None
+    # What comes from a GGUF file cannot be saved; a model like it that was made afresh can.
+    config = read.config
+    del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(read.state_dict())
     return model, tokenizer
 
 

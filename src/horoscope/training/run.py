@@ -39,6 +39,7 @@ from horoscope.training.models import (
 )
 from horoscope.training.trainer import CHECKPOINT_FILE, Plan, Progressed, devices
 from horoscope.training.trainer import train as run_trainer
+from horoscope.training.vocabulary import trim_vocabulary
 
 STATE_DIRECTORY = "training-state"
 LONGEST = 1024  # tokens of a text with its prompt; keeps one odd text from filling the memory
@@ -53,6 +54,7 @@ class Options:
     source: str | None = None
     preset: str | None = None
     tokenizer_data: tuple[Path, ...] = ()
+    trim_vocabulary: bool = False
     name: str | None = None
     epochs: float = 3.0
     steps: int | None = None
@@ -170,23 +172,27 @@ def _start(options: Options, training: list[Example]) -> tuple[Any, PreTrainedTo
     """The model and the tokenizer that the run begins with."""
     if options.preset:
         preset = PRESETS[options.preset]
-        texts = [example.text for example in training]
-        for directory in options.tokenizer_data:
-            texts += [example.text for example in load_examples(directory, "train")]
-        # The prompts' words must be in the vocabulary too.
-        prompts = [
-            ModelDescription(name="", begin_ids=[], end_id=0).prompt(e.sign, e.topic)
-            for e in training
-        ]
-        tokenizer = fresh_tokenizer([*texts, *prompts], preset.vocabulary)
+        tokenizer = fresh_tokenizer(_texts_and_prompts(options, training), preset.vocabulary)
         return fresh_model(preset, len(tokenizer), options.dropout), tokenizer
     model, tokenizer = load_pretrained(str(options.source))
+    if options.trim_vocabulary:
+        tokenizer = trim_vocabulary(model, tokenizer, _texts_and_prompts(options, training))
     if complete_vocabulary(model, tokenizer) and options.lora:
         raise InputError(
             f"{options.source} has tokens without weights (an end mark, perhaps), which --lora "
             "cannot train: train it without --lora."
         )
     return (with_lora(model, options.lora) if options.lora else model), tokenizer
+
+
+def _texts_and_prompts(options: Options, training: list[Example]) -> list[str]:
+    """What the vocabulary must have words for; the prompts' words among them."""
+    known = [*training]
+    for directory in options.tokenizer_data:
+        known += load_examples(directory, "train")
+    description = ModelDescription(name="", begin_ids=[], end_id=0)
+    prompts = [description.prompt(e.sign, e.topic) for e in training]
+    return [*(example.text for example in known), *prompts]
 
 
 def _save(
