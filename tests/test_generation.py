@@ -274,23 +274,49 @@ def test_a_sentence_may_have_as_many_tokens_as_texts_had_and_a_text_never_more()
     sentence = "Сегодня хороший день для работы, отдыха и долгих разговоров с близкими друзьями."
     model = ModelDescription(name="bytes", begin_ids=[0], end_id=1, longest_tokens=200)
     draft = Draft(0, Wish(Sign.LEO, date=DAY), [0, 2, 3], model)
-    draft.boundary = np.zeros(256, np.float32)
-
-    def whole_sentence(ids: list[int]) -> str | None:
-        text = bytes(ids).decode(errors="replace")
-        return text if text.endswith(".") else None
+    draft.begin_sentence(np.zeros(256, np.float32))
+    (candidate,) = draft.candidates
 
     def take(byte: int) -> int | None:
-        return draft.take(byte, whole_sentence, lambda _: None)
+        return draft.take(candidate, byte, whole_utf8_sentence, lambda _: None)
 
     assert len(sentence.encode()) > 100
     assert [take(byte) for byte in sentence.encode()] == [None] * len(sentence.encode())
+    candidate.following = np.zeros(256, np.float32)
+    draft.accept(candidate)
     assert draft.sentences == [sentence]
-    for _ in range(1000):  # and then on and on without an end
+    while candidate.writing:  # and then on and on without an end
         if take(ord("a")) is None:
-            assert draft.position < model.longest_tokens - 1
+            assert draft.position(candidate) < model.longest_tokens - 1
         else:
-            assert draft.at_boundary
+            assert not candidate.ids
+
+
+def test_of_several_candidates_the_one_that_the_critic_likes_best_stands():
+    model = ModelDescription(name="bytes", begin_ids=[0], end_id=1, candidates=3)
+    draft = Draft(0, Wish(Sign.LEO, date=DAY), [0], model)
+    draft.begin_sentence(np.zeros(256, np.float32))
+    said = ["Утром отдохните дома.", "Утром позвоните другу.", "Утром плохое слово."]
+    for candidate, sentence, score in zip(draft.candidates, said, (0.1, 0.7, 0.9), strict=True):
+        assert draft.chosen is None
+        for byte in sentence.encode():
+            draft.take(
+                candidate, byte, whole_utf8_sentence, lambda s: "bad" if "плохое" in s else None
+            )
+        if candidate.sentence:
+            candidate.following, candidate.score = np.full(256, score, np.float32), score
+    assert [candidate.writing for candidate in draft.candidates] == [False] * 3
+    chosen = draft.chosen
+    assert chosen is draft.candidates[1]
+    draft.accept(chosen)
+    assert draft.text == said[1]
+    assert draft.boundary[0] == np.float32(0.7)
+    assert all(candidate.writing for candidate in draft.candidates)
+
+
+def whole_utf8_sentence(ids: list[int]) -> str | None:
+    text = bytes(ids).decode(errors="replace")
+    return text if text.endswith(".") else None
 
 
 def test_draws_follow_the_probabilities():

@@ -15,6 +15,10 @@ COMMANDS = {
         "horoscope.training.evaluate_command:evaluate",
         "Compare models with people's texts.",
     ),
+    "critic": (
+        "horoscope.training.critic_command:critic",
+        "Let a model choose among its sentences.",
+    ),
     "export": ("horoscope.training.export_command:export", "Make the fast CPU engine of a model."),
     "run": ("horoscope.bot.command:run", "The whole bot in one process."),
     "bot": ("horoscope.bot.command:bot", "The Telegram side alone, on Apache Kafka."),

@@ -7,5 +7,5 @@ CORPORA = ("plain", "witty")
 
 
 def corpus_path(name: str) -> Path:
-    """The JSONL file of a corpus: `plain` or `witty`."""
+    """The JSONL file of a corpus, `plain` or `witty`, or `marks` (docs/corpus.md)."""
     return Path(str(files("horoscope.corpus") / f"{name}.jsonl"))

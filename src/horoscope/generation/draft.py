@@ -37,11 +37,41 @@ class Horoscope:
     """False where it was stopped; the text is what there was, in whole sentences."""
 
 
-class Draft:
-    """A text grows by sentences: each is drawn token by token and stands once the guard agrees.
+class Candidate:
+    """One way for a text to go on by a sentence: a row of the batch, drawn token by token."""
 
-    A refused sentence is drawn again from the logits at its beginning; after TRIES_A_SENTENCE
-    the text ends before it if it is long enough, else begins anew, TRIES_A_TEXT times in all.
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.Generator(np.random.PCG64(seed))
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a sentence."""
+        self.ids: list[int] = []
+        self.tries = 0
+        self.sentence: str | None = None
+        """Once it is whole and the guard agrees."""
+        self.given_up = False
+        self.score = 0.0
+        """What the critic says of the sentence."""
+        self.following: NDArray[np.float32] | None = None
+        """The logits after the sentence; None until the engine has seen its end."""
+
+    @property
+    def writing(self) -> bool:
+        """Whether its sentence still grows."""
+        return self.sentence is None and not self.given_up
+
+    def uniform(self) -> float:
+        """The next of its own random numbers, in [0, 1)."""
+        return self._random.random()
+
+
+class Draft:
+    """A text grows by sentences: of the candidates for each, the one that the critic likes best.
+
+    A sentence that the guard refuses is drawn again from the logits at its beginning, up to
+    TRIES_A_SENTENCE times, or until another candidate stands. Without any the text ends there if
+    it is long enough, else begins anew, TRIES_A_TEXT times in all.
     """
 
     def __init__(self, index: int, wish: Wish, prompt: list[int], model: ModelDescription) -> None:
@@ -53,13 +83,15 @@ class Draft:
         self.done = False
         self.stopped = False
         self.failed = False
+        self.boundary: NDArray[np.float32] = np.empty(0, np.float32)
+        """The logits at the beginning of the sentence."""
+        self.candidates = [
+            Candidate(_seed(model.name, wish, number)) for number in range(model.candidates)
+        ]
         self._model = model
-        self._random = np.random.Generator(np.random.PCG64(_seed(model.name, wish)))
         self._ids: list[int] = []
-        self._sentence_start = 0
-        self._boundaries: list[NDArray[np.float32]] = []  # of the text, and of this sentence
-        self._tries = 0
-        self._restarts = 0
+        self._start: NDArray[np.float32] | None = None  # the logits at the beginning of the text
+        self._begun = 1
 
     @property
     def text(self) -> str:
@@ -71,33 +103,24 @@ class Draft:
         """The text as its reader gets it."""
         return Horoscope(None if self.failed else self.text, self.drawn, not self.stopped)
 
-    @property
-    def position(self) -> int:
-        """The position of the token drawn last."""
-        return len(self.prompt) + len(self._ids) - 1
+    def position(self, candidate: Candidate) -> int:
+        """The position of the token that the candidate drew last."""
+        return len(self.prompt) + len(self._ids) + max(0, len(candidate.ids) - 1)
 
-    @property
-    def at_boundary(self) -> bool:
-        """Whether the next token begins a sentence."""
-        return len(self._ids) == self._sentence_start
+    def may_end(self, candidate: Candidate) -> bool:
+        """Whether the text may end instead of this sentence: the first candidate decides."""
+        return (
+            candidate is self.candidates[0]
+            and not candidate.ids
+            and len(self.text) >= self._model.shortest
+        )
 
-    @property
-    def may_end(self) -> bool:
-        """Whether the text may end here: at a whole sentence, not too short."""
-        return self.at_boundary and len(self.text) >= self._model.shortest
-
-    @property
-    def boundary(self) -> NDArray[np.float32]:
-        """The logits at the beginning of the sentence."""
-        return self._boundaries[-1]
-
-    @boundary.setter
-    def boundary(self, logits: NDArray[np.float32]) -> None:
-        self._boundaries = [*self._boundaries[:1], logits]
-
-    def uniform(self) -> float:
-        """The next of the text's own random numbers, in [0, 1)."""
-        return self._random.random()
+    def begin_sentence(self, logits: NDArray[np.float32]) -> None:
+        """Go on from `logits` [vocabulary]."""
+        self.boundary = logits
+        self._start = logits if self._start is None else self._start
+        for candidate in self.candidates:
+            candidate.begin()
 
     def stop(self) -> None:
         """End the text where it is."""
@@ -105,56 +128,83 @@ class Draft:
 
     def take(
         self,
+        candidate: Candidate,
         token: int,
         whole_sentence: Callable[[list[int]], str | None],
         guard: Callable[[str], str | None],
     ) -> int | None:
-        """Take the token drawn; None if the engine shall see it.
+        """Take the token that a candidate drew; None if the engine shall see it.
 
-        Otherwise the number of tokens that the engine shall forget, before the next one is drawn
-        from `boundary` (or the draft is done).
+        Otherwise the number of tokens that the engine shall forget; the next one is drawn from
+        `boundary`, if the candidate still writes.
         """
         self.drawn += 1
         if token == self._model.end_id:
             self.done = True
             return 0
-        self._ids.append(token)
-        sentence = whole_sentence(self._ids[self._sentence_start :])
+        candidate.ids.append(token)
+        sentence = whole_sentence(candidate.ids)
         if sentence is None:
-            full = len(self.prompt) + len(self._ids) >= self._model.longest_tokens
-            return self._refuse() if full else None
+            length = len(self.prompt) + len(self._ids) + len(candidate.ids)
+            return self._refuse(candidate) if length >= self._model.longest_tokens else None
         if guard(sentence):
-            return self._refuse()
+            return self._refuse(candidate)
         if len(self.text) + 1 + len(sentence) > self._model.longest:
-            if len(self.text) < self._model.shortest:
-                return self._refuse()
-            self.done = True
-            return 0
-        self.sentences.append(sentence)
-        self._sentence_start = len(self._ids)
-        self._tries = 0
+            # The text may do without it, if it is long enough.
+            enough = len(self.text) >= self._model.shortest
+            return self._refuse(candidate, TRIES_A_SENTENCE if enough else 1)
+        candidate.sentence = sentence
         return None
 
-    def _refuse(self) -> int:
-        """Take the sentence back; the number of its tokens that the engine has seen."""
-        seen = len(self._ids) - self._sentence_start - 1
-        del self._ids[self._sentence_start :]
-        self._tries += 1
-        if self._tries < TRIES_A_SENTENCE:
-            return seen
+    @property
+    def chosen(self) -> Candidate | None:
+        """The best of the candidates, once none is written any more and one at least stands."""
+        whole = [c for c in self.candidates if c.sentence and c.following is not None]
+        if not whole or any(c.writing or (c.sentence and c not in whole) for c in self.candidates):
+            return None
+        return max(whole, key=lambda candidate: candidate.score)
+
+    def accept(self, candidate: Candidate) -> None:
+        """Let a candidate's sentence stand, and begin the next one."""
+        assert candidate.sentence is not None
+        assert candidate.following is not None
+        self.sentences.append(candidate.sentence)
+        self._ids += candidate.ids
+        self.begin_sentence(candidate.following)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether every candidate was given up."""
+        return all(candidate.given_up for candidate in self.candidates)
+
+    def begin_anew(self) -> int:
+        """After every candidate was given up: end the text, or begin it anew. The number of tokens
+        that the engine shall forget in each row."""
         if len(self.text) >= self._model.shortest:
             self.done = True
-            return seen
-        self._restarts += 1
-        if self._restarts == TRIES_A_TEXT:
+            return 0
+        if self._begun == TRIES_A_TEXT:
             self.done = self.failed = True
-            return seen
-        seen += len(self._ids)
-        self.sentences, self._ids, self._sentence_start, self._tries = [], [], 0, 0
-        self._boundaries = self._boundaries[:1]
+            return 0
+        self._begun += 1
+        seen = len(self._ids)
+        self.sentences, self._ids = [], []
+        assert self._start is not None
+        self.begin_sentence(self._start)
+        return seen
+
+    def _refuse(self, candidate: Candidate, tries: int = 1) -> int:
+        """Take the sentence back; the number of its tokens that the engine has seen."""
+        seen = len(candidate.ids) - 1
+        candidate.ids.clear()
+        candidate.tries += tries
+        another_stands = any(other.sentence for other in self.candidates)
+        candidate.given_up = another_stands or candidate.tries >= TRIES_A_SENTENCE
         return seen
 
 
-def _seed(model: str, wish: Wish) -> int:
+def _seed(model: str, wish: Wish, candidate: int) -> int:
     key = f"{model}/{wish.sign}/{wish.topic}/{wish.date}/{wish.seed}"
+    if candidate:
+        key += f"/{candidate}"
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest(), "little")

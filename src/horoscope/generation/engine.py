@@ -1,6 +1,7 @@
 """The int8 CPU engine: an OpenVINO model that keeps its attention cache between steps."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import openvino as ov
@@ -10,6 +11,15 @@ from horoscope.errors import InputError
 from horoscope.generation.description import ModelDescription
 
 ENGINE_FILE = "openvino_model.xml"
+
+
+class Answer(NamedTuple):
+    """What the model says after the tokens it was fed."""
+
+    logits: NDArray[np.float32]
+    """Of the next token: [batch, vocabulary]."""
+    scores: NDArray[np.float32]
+    """How good the critic finds the sentence that ended with the last token: [batch]."""
 
 
 class Engine:
@@ -41,11 +51,12 @@ class Engine:
                 f"The engine in {directory} cannot be read ({reason}); run `horoscope export`."
             ) from None
         self._request = compiled.create_infer_request()
+        self._has_critic = any("score" in output.names for output in compiled.outputs)
         self._mask: NDArray[np.int64] = np.empty((0, 0), np.int64)
         self._rows: NDArray[np.int32] = np.empty(0, np.int32)
 
-    def start(self, prompts: list[list[int]], width: int) -> NDArray[np.float32]:
-        """Begin a batch; logits [batch, vocabulary] for the first token of each text.
+    def start(self, prompts: list[list[int]], width: int) -> Answer:
+        """Begin a batch; what comes before the first token of each text.
 
         Each prompt is padded on the left to `width`, the longest prompt the model knows, so
         that its numbers do not depend on which other prompts are in the batch.
@@ -60,8 +71,8 @@ class Engine:
         self._rows = np.arange(len(prompts), dtype=np.int32)
         return self._infer(ids, positions)
 
-    def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Feed one token [batch] at its position [batch] to each row; the next logits."""
+    def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int64]) -> Answer:
+        """Feed one token [batch] at its position [batch] to each row."""
         self._mask = np.concatenate([self._mask, np.ones((len(tokens), 1), np.int64)], axis=1)
         return self._infer(tokens[:, None], positions[:, None])
 
@@ -71,20 +82,21 @@ class Engine:
             self._mask[row, np.flatnonzero(self._mask[row])[-last:]] = 0
 
     def keep(self, rows: NDArray[np.int32]) -> None:
-        """Go on with these rows of the batch only."""
+        """Go on with these rows of the batch, in this order; one may stand more than once."""
         self._mask = self._mask[rows]
         self._rows = self._rows[rows]
 
-    def _infer(self, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _infer(self, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Answer:
         inputs = {
             "input_ids": ids,
             "attention_mask": self._mask,
             "position_ids": positions,
             "beam_idx": self._rows,
         }
-        logits: NDArray[np.float32] = self._request.infer(inputs, share_outputs=True)["logits"]
+        answer = self._request.infer(inputs, share_outputs=True)
         self._rows = np.arange(len(ids), dtype=np.int32)
-        return logits
+        scores = answer["score"] if self._has_critic else np.zeros(len(ids), np.float32)
+        return Answer(answer["logits"], scores)
 
 
 def check_engine_files(directory: Path, description: ModelDescription) -> None:

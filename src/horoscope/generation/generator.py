@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from horoscope.errors import HoroscopeError, InputError
 from horoscope.generation.description import TOKENIZER_FILE, load_description
-from horoscope.generation.draft import Draft, Horoscope, Wish
+from horoscope.generation.draft import Candidate, Draft, Horoscope, Wish
 from horoscope.generation.engine import Engine
 from horoscope.generation.guard import SENTENCE_END, Guard
 from horoscope.generation.sampling import draw
@@ -83,51 +83,90 @@ class HoroscopeGenerator:
 
     def _drafts(self, wishes: Sequence[Wish]) -> Iterator[Draft]:
         """Each draft whenever a sentence of it stands, and once more when it is done."""
+        if not wishes:
+            return
         model = self._description
-        active = [
+        drafts = [
             Draft(i, wish, self._prompts[wish.sign, wish.topic], model)
             for i, wish in enumerate(wishes)
         ]
-        if not active:
-            return
-        logits = self._engine.start([draft.prompt for draft in active], self._prompt_width)
+        rows = [(draft, candidate) for draft in drafts for candidate in draft.candidates]
+        prompts = [draft.prompt for draft, _ in rows]
+        logits, _ = self._engine.start(prompts, self._prompt_width)
+        for draft, first in zip(drafts, logits[:: model.candidates], strict=True):
+            draft.begin_sentence(first.copy())
         while True:
-            tokens = np.zeros(len(active), np.int64)
-            self._mask_forbidden(logits, active)
-            rows = list(range(len(active)))
-            while rows:
-                uniforms = np.array([active[row].uniform() for row in rows])
-                chosen = draw(logits, uniforms, model.temperature, model.min_p)
-                refused = []
-                for row, token in zip(rows, chosen, strict=True):
-                    draft = active[row]
-                    forget = draft.take(int(token), self._whole_sentence, self._refusal(draft))
-                    tokens[row] = token
-                    if forget is not None:
-                        self._engine.forget(row, forget)
-                        if not draft.done:
-                            refused.append(row)
-                    if draft.done or (draft.at_boundary and draft.sentences and forget is None):
-                        yield draft
-                rows = refused
-                if rows:
-                    logits = np.stack([active[row].boundary for row in rows])
-            kept = np.array([r for r, draft in enumerate(active) if not draft.done], np.int32)
-            active = [active[row] for row in kept]
-            if not active:
+            tokens = self._draw(rows, logits)
+            for draft in dict.fromkeys(draft for draft, _ in rows):
+                if draft.done:
+                    yield draft
+            kept = [row for row, (draft, _) in enumerate(rows) if not draft.done]
+            rows = [rows[row] for row in kept]
+            if not rows:
                 return
-            self._engine.keep(kept)
-            positions = np.array([draft.position for draft in active])
-            logits = self._engine.step(tokens[kept], positions)
+            self._engine.keep(np.array(kept, np.int32))
+            positions = np.array([draft.position(candidate) for draft, candidate in rows])
+            logits, scores = self._engine.step(tokens[kept], positions)
+            for row, (_, candidate) in enumerate(rows):
+                if candidate.following is not None or candidate.given_up:
+                    self._engine.forget(row, 1)  # it waits for the others
+                elif candidate.sentence:
+                    candidate.following = logits[row].copy()
+                    candidate.score = float(scores[row])
+            # The rows of a draft go on from the one that is chosen.
+            places = {candidate: row for row, (_, candidate) in enumerate(rows)}
+            order = np.arange(len(rows), dtype=np.int32)
+            for draft in dict.fromkeys(draft for draft, _ in rows):
+                chosen = draft.chosen
+                if chosen is None:
+                    continue
+                order[[places[candidate] for candidate in draft.candidates]] = places[chosen]
+                draft.accept(chosen)
+                yield draft
+            self._engine.keep(order)
 
-    def _mask_forbidden(self, logits: NDArray[np.float32], active: list[Draft]) -> None:
-        """Make what may not come next impossible, and note the logits where sentences begin."""
-        logits[:, self._banned] = -np.inf
-        for row, draft in enumerate(active):
-            if not draft.may_end:
-                logits[row, self._description.end_id] = -np.inf
-            if draft.at_boundary:
-                draft.boundary = logits[row].copy()
+    def _draw(
+        self, rows: Sequence[tuple[Draft, Candidate]], logits: NDArray[np.float32]
+    ) -> NDArray[np.int64]:
+        """Draw a token for each row that writes, again where the guard refuses."""
+        model = self._description
+        logits[:, [*self._banned, model.end_id]] = -np.inf
+        tokens = np.zeros(len(rows), np.int64)
+        drawing = [row for row, (draft, c) in enumerate(rows) if c.writing and not draft.done]
+        while drawing:
+            for row in drawing:
+                draft, candidate = rows[row]
+                if not candidate.ids:
+                    logits[row] = draft.boundary
+                    logits[row, self._banned] = -np.inf
+                    if not draft.may_end(candidate):
+                        logits[row, model.end_id] = -np.inf
+            uniforms = np.array([rows[row][1].uniform() for row in drawing])
+            chosen = draw(logits[drawing], uniforms, model.temperature, model.min_p)
+            refused = []
+            for row, token in zip(drawing, chosen, strict=True):
+                draft, candidate = rows[row]
+                if draft.done:  # another of its candidates ended it
+                    continue
+                tokens[row] = token
+                refusal = self._refusal(draft)
+                forget = draft.take(candidate, int(token), self._whole_sentence, refusal)
+                if forget is not None:
+                    self._engine.forget(row, forget)
+                    refused.append(row)
+            for draft in dict.fromkeys(rows[row][0] for row in refused):
+                if draft.stuck:
+                    forget = draft.begin_anew()
+                    for row, (other, _) in enumerate(rows):
+                        if other is draft:
+                            self._engine.forget(row, forget)
+                            refused.append(row)
+            drawing = [
+                row
+                for row in dict.fromkeys(refused)
+                if rows[row][1].writing and not rows[row][0].done
+            ]
+        return tokens
 
     def _refusal(self, draft: Draft) -> Callable[[str], str | None]:
         def refuse(sentence: str) -> str | None:

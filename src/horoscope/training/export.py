@@ -23,6 +23,7 @@ from horoscope.errors import HoroscopeError
 from horoscope.generation.description import TOKENIZER_FILE, EngineFile, load_description
 from horoscope.generation.engine import ENGINE_FILE
 from horoscope.training.card import CARD_FILE, PLOT_FILE
+from horoscope.training.critic import Critic, load_critic
 from horoscope.training.models import load_pretrained
 
 INPUTS = ["input_ids", "attention_mask", "position_ids"]
@@ -38,7 +39,7 @@ def export(directory: Path, output: Path) -> None:
     with _quiet():
         model, tokenizer = load_pretrained(str(directory))
         try:
-            engine = compress(convert(model))
+            engine = compress(convert(model, load_critic(directory)))
         except Exception as error:  # the tracer and the converter raise anything
             reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
             raise HoroscopeError(
@@ -73,11 +74,13 @@ def _described(path: Path) -> EngineFile:
 
 
 class StepOfModel(torch.nn.Module):
-    """The model as one function of tensors: tokens and cache in, last logits and cache out."""
+    """The model as one function of tensors: tokens and cache in, last logits and cache out, and
+    with a critic its score of the last token's sentence."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, critic: Critic | None = None) -> None:
         super().__init__()
         self.model = model
+        self.critic = critic
 
     def forward(
         self,
@@ -86,7 +89,7 @@ class StepOfModel(torch.nn.Module):
         position_ids: torch.Tensor,
         *past: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Logits [batch, vocabulary] and each layer's keys and values."""
+        """Logits [batch, vocabulary], scores [batch] by a critic, each layer's keys and values."""
         cache = DynamicCache()
         for keys, values in zip(past[::2], past[1::2], strict=True):
             layer: Any = DynamicLayer()
@@ -104,9 +107,14 @@ class StepOfModel(torch.nn.Module):
             position_ids=position_ids,
             past_key_values=cache,
             use_cache=True,
+            output_hidden_states=self.critic is not None,
         )
+        answer = [made.logits[:, -1]]
+        if self.critic is not None:
+            weight, bias = self.critic
+            answer.append((made.hidden_states[-1][:, -1] * weight).sum(-1) + bias)
         present = [t for layer in made.past_key_values.layers for t in (layer.keys, layer.values)]
-        return (made.logits[:, -1], *present)
+        return (*answer, *present)
 
 
 def cache_shape(model: Any) -> tuple[int, int, int]:
@@ -129,16 +137,17 @@ def example_inputs(model: Any) -> tuple[torch.Tensor, ...]:
     )
 
 
-def convert(model: Any) -> ov.Model:
+def convert(model: Any, critic: Critic | None = None) -> ov.Model:
     """An OpenVINO model that keeps its attention cache as state.
 
     Inputs: tokens, mask of all positions so far, positions, and `beam_idx`, the rows of the batch
-    to go on with; output: logits [batch, vocabulary] of the next token.
+    to go on with; outputs: logits [batch, vocabulary] of the next token, and with a critic its
+    score [batch].
     """
     layers, heads, width = cache_shape(model)
     with torch.no_grad():
         converted = ov.convert_model(
-            StepOfModel(model.eval().float()), example_input=example_inputs(model)
+            StepOfModel(model.eval().float(), critic), example_input=example_inputs(model)
         )
     past = [f"past.{i}" for i in range(2 * layers)]
     present = [f"present.{i}" for i in range(2 * layers)]
@@ -148,7 +157,8 @@ def convert(model: Any) -> ov.Model:
         port.node.set_partial_shape(
             ov.PartialShape([-1, heads, -1, width] if is_cache else [-1, -1])
         )
-    for port, name in zip(converted.outputs, ["logits", *present], strict=True):
+    answer = ["logits"] if critic is None else ["logits", "score"]
+    for port, name in zip(converted.outputs, [*answer, *present], strict=True):
         port.get_tensor().set_names({name})
     converted.validate_nodes_and_infer_types()
     _keep_rows(converted, past)

@@ -1,0 +1,102 @@
+"""A critic, from an editor's marks to the sentences that it chooses."""
+
+import datetime
+import json
+import random
+from pathlib import Path
+
+import pytest
+from forked_command import run
+from training_models import learned, llama_like, made_examples, prepared
+
+from horoscope.generation import HoroscopeGenerator, Wish
+from horoscope.generation.engine import Engine
+from horoscope.zodiac import Sign, Topic
+
+FAULTY = "Не спешите"  # the editor of these marks never prints such a sentence
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("critic")
+    return learned(
+        llama_like(directory / "llama"), prepared(directory / "data", 128), directory / "model"
+    )
+
+
+def written_marks(path: Path, count: int = 150) -> Path:
+    dice = random.Random(3)
+    rows = []
+    for example in made_examples(count, 5):
+        sentences = example.text.replace(". ", ".|").split("|")
+        dice.shuffle(sentences)
+        edits = {i: "" for i, sentence in enumerate(sentences) if sentence.startswith(FAULTY)}
+        rows.append(
+            {"sign": example.sign, "topic": example.topic, "sentences": sentences}
+            | {"publish": 3, "edits": edits}
+        )
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    return path
+
+
+def share_of_faulty(model: Path) -> float:
+    day = datetime.date(2026, 1, 1)
+    wishes = [
+        Wish(sign, Topic.GENERAL, day + datetime.timedelta(n)) for n in range(8) for sign in Sign
+    ]
+    written = [h.text or "" for h in HoroscopeGenerator(model).write(wishes)]
+    return sum(FAULTY in text for text in written) / len(written)
+
+
+def test_what_an_editor_changes_is_written_less_often_when_a_critic_chooses(
+    model: Path, tmp_path: Path
+) -> None:
+    before = share_of_faulty(model)
+    marks = written_marks(tmp_path / "marks.jsonl")
+    printed = tmp_path / "printed"
+
+    code, said = run(printed, "critic", model, "--marks", marks, "--candidates", 4)
+    assert code == 0, said
+    code, said = run(printed, "export", model)
+    assert code == 0, said
+
+    assert before > 0.2
+    assert share_of_faulty(model) < before / 2
+    # One wish, one text, whatever else is in the batch.
+    generator = HoroscopeGenerator(model)
+    wishes = [Wish(sign, Topic.LOVE, datetime.date(2026, 5, 1)) for sign in list(Sign)[:5]]
+    together = [h.text for h in generator.write(wishes)]
+    assert [generator.write([wish])[0].text for wish in wishes] == together
+    assert "".join(generator.stream(wishes[2])) == together[2]
+
+
+def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:
+    generator = HoroscopeGenerator()
+    engine: Engine = generator._engine
+    _, scores = engine.start([[1, 5]], 2)
+    assert scores.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "There is no file"),
+        ("", "is empty"),
+        ('{"sign": "leo"}', "line 1"),
+        (
+            '{"sign": "leo", "topic": "love", "sentences": ["Да."], "publish": 5, "edits": {}}',
+            "both good and faulty",
+        ),
+    ],
+)
+def test_marks_that_cannot_be_used_are_one_clear_line(
+    content: str | None, says: str, model: Path, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks.jsonl"
+    if content is not None:
+        marks.write_text(content)
+    code, said = run(tmp_path / "printed", "critic", model, "--marks", marks)
+    assert code == 2
+    assert says in said
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("Error")]) == 1
