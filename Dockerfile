@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.title="horoscope-generator" \
       org.opencontainers.image.description="Writes horoscopes in Russian with a small language model"
 COPY --from=build-generator /opt/horoscope /opt/horoscope
 # Another model: build with MODEL=a directory of this source tree, or mount one at /model.
-ARG MODEL=src/horoscope/models/embedded
+ARG MODEL=src/horoscope/models/best
 COPY ${MODEL} /model
 USER 10001:10001
 CMD ["worker"]

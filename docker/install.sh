@@ -16,10 +16,10 @@ grep '^tokenizers' group.txt >alone.txt || true
 grep -v '^tokenizers' group.txt >others.txt
 $pip install --quiet --constraint constraints.txt --requirement others.txt
 $pip install --quiet --constraint constraints.txt --no-deps --requirement alone.txt
-# The texts to learn from are for training, and the model is a directory of its own in an image.
-rm -rf src/horoscope/models/embedded src/horoscope/corpus/*.jsonl
+# The texts to learn from are for training, and the best model is a directory of its own in the
+# generator's image; the bot needs none.
+rm -rf src/horoscope/models/best src/horoscope/corpus/*.jsonl
+[ "$1" = generator ] || rm -rf src/horoscope/models
 $pip install --quiet --no-deps .
-models=$(echo /opt/horoscope/lib/python3*/site-packages/horoscope)/models
-mkdir -p "$models"
-ln -s /model "$models/embedded"
+[ "$1" != generator ] || ln -s /model "$(echo /opt/horoscope/lib/python3*/site-packages/horoscope)/models/best"
 $pip uninstall --quiet --yes setuptools pip

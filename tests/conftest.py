@@ -1,11 +1,15 @@
 """What tests share and is costly: started or made once, when the first test needs it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import kafka_server
 import postgres_server
 import pytest
+
+# Most tests are about other things than the text, and the fast model is the faster one.
+os.environ.setdefault("HOROSCOPE_MODEL", "fast")
 
 
 @pytest.fixture(scope="session")

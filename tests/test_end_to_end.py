@@ -362,9 +362,9 @@ async def test_over_a_webhook_a_person_is_answered(tmp_path: Path, unused_tcp_po
 # With the model itself.
 
 
-async def test_the_embedded_model_answers_everyone_about_their_own_sign(tmp_path: Path) -> None:
+async def test_the_model_answers_everyone_about_their_own_sign(tmp_path: Path) -> None:
     telegram = Telegram()
-    async with product_in(telegram, tmp_path, HoroscopeGenerator(), calls_per_second=1000):
+    async with product_in(telegram, tmp_path, HoroscopeGenerator("fast"), calls_per_second=1000):
         people = {telegram.join(f"Человек {n}"): sign for n, sign in enumerate(list(Sign) * 4)}
         for person, sign in people.items():
             telegram.write(person, sign.russian)

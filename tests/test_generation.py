@@ -1,4 +1,4 @@
-"""What HoroscopeGenerator promises, with the embedded model."""
+"""What HoroscopeGenerator promises, with both of our models."""
 
 import datetime
 import json
@@ -21,7 +21,7 @@ from horoscope.errors import InputError
 from horoscope.generation import HoroscopeGenerator, Wish
 from horoscope.generation.description import ModelDescription
 from horoscope.generation.draft import Draft
-from horoscope.generation.generator import EMBEDDED_MODEL
+from horoscope.generation.generator import MODELS
 from horoscope.generation.guard import Guard
 from horoscope.generation.sampling import draw
 from horoscope.zodiac import Sign, Topic, UnknownSignError
@@ -29,9 +29,14 @@ from horoscope.zodiac import Sign, Topic, UnknownSignError
 DAY = datetime.date(2026, 11, 27)
 
 
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def generator() -> HoroscopeGenerator:
-    return HoroscopeGenerator()
+def generator(model: str) -> HoroscopeGenerator:
+    return HoroscopeGenerator(model)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +58,8 @@ def test_a_wish_gives_the_same_text_whatever_else_is_in_the_batch(generator, wis
     assert [h.text for h in generator.write(some)] == [texts[30], texts[2], texts[2], texts[11]]
 
 
-def test_a_wish_gives_the_same_text_in_another_process(wishes, texts):
-    done = horoscope("generate", "овен", "--date", DAY.isoformat())
+def test_a_wish_gives_the_same_text_in_another_process(model, wishes, texts):
+    done = horoscope("generate", "овен", "--model", model, "--date", DAY.isoformat())
     assert done.stdout == texts[wishes.index(Wish(Sign.ARIES, Topic.GENERAL, DAY))] + "\n"
 
 
@@ -333,7 +338,7 @@ def horoscope(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def copy_of_the_model(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(EMBEDDED_MODEL, tmp_path / "model"))
+    return Path(shutil.copytree(MODELS["fast"], tmp_path / "model"))
 
 
 def assert_one_line(directory: Path, names: str) -> None:

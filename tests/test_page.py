@@ -1,4 +1,4 @@
-"""The chat page in a real browser, with the bot and the embedded model behind it.
+"""The chat page in a real browser, with the bot and the fast model behind it.
 
 HOROSCOPE_SCREENSHOT=docs/images/chat.png writes the picture for the README.
 """
@@ -73,7 +73,7 @@ def said(page: Page, text: str | re.Pattern[str]) -> Any:
 
 
 async def test_a_person_talks_with_the_bot(browser: Browser, tmp_path: Path) -> None:
-    async with product_in(Telegram(rates=True), tmp_path, HoroscopeGenerator()) as url:
+    async with product_in(Telegram(rates=True), tmp_path, HoroscopeGenerator("fast")) as url:
         size = {"width": 1180, "height": 860}
         async with person(browser, url, "Аня", viewport=size, device_scale_factor=2) as anya:
             await anya.get_by_role("button", name="Начать").click()

@@ -26,7 +26,11 @@ DEFAULT_PORT = 8017
     help="Where the page is; 0 takes any free port.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
-@click.option("--model", type=click.Path(path_type=Path), help="A model directory of your own.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="best (default), fast, or a model directory of your own.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),

@@ -27,7 +27,11 @@ from horoscope.zodiac import Topic, parse_sign
 @click.option("-n", "count", type=click.IntRange(1, 1000), default=1, help="How many.")
 @click.option("--stream", is_flag=True, help="Show each sentence as soon as it is written.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
-@click.option("--model", type=click.Path(path_type=Path), help="A model directory of your own.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="best (default), fast, or a model directory of your own.",
+)
 def generate(
     sign: tuple[str, ...],
     topic: str,

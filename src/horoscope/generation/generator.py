@@ -17,7 +17,10 @@ from horoscope.generation.guard import SENTENCE_END, Guard
 from horoscope.generation.sampling import draw
 from horoscope.zodiac import Sign, Topic
 
-EMBEDDED_MODEL = Path(__file__).parent.parent / "models" / "embedded"
+MODELS = {
+    name: Path(__file__).parent.parent / "models" / name
+    for name in ("best", "fast")  # the first writes unless another is asked for
+}
 
 
 class GenerationError(HoroscopeError):
@@ -25,13 +28,15 @@ class GenerationError(HoroscopeError):
 
 
 class HoroscopeGenerator:
-    """A model that writes horoscopes. Calls block, and one goes at a time: use a thread.
+    """A model that writes horoscopes: `best`, `fast` or the one in a directory.
 
-    Raises InputError if the model directory cannot be used.
+    Calls block, and one goes at a time: use a thread. Raises InputError if the model directory
+    cannot be used.
     """
 
     def __init__(self, model: Path | str | None = None) -> None:
-        directory = Path(model) if model else EMBEDDED_MODEL
+        model = model or next(iter(MODELS))
+        directory = MODELS.get(str(model)) or Path(model)
         self._description = load_description(directory)
         self._engine = Engine(directory, self._description)
         self._guard = Guard()

@@ -24,7 +24,7 @@ def generate_horoscope(
 ) -> str:
     """One horoscope for a sign as people type it («лев», «Leo ♌️», «5 августа»).
 
-    Without `tok` and `model` the embedded model writes it. With a tokenizer and a causal language
+    Without `tok` and `model` our best model writes it. With a tokenizer and a causal language
     model of transformers it is written the original's way: prompt `<s>лев\\n`, sampling as in
     ORIGINAL_SAMPLING; topic and date play no part then. Raises UnknownSignError, GenerationError.
     """
@@ -34,14 +34,14 @@ def generate_horoscope(
     if model is not None:
         return _original_way(known.russian.lower(), tok, model, seed)
     wish = Wish(known, topic, date or datetime.date.today(), seed)
-    text = _embedded().write([wish])[0].text
+    text = _best().write([wish])[0].text
     if text is None:
         raise GenerationError("The model found no words; try another seed.")
     return text
 
 
 @lru_cache(1)
-def _embedded() -> HoroscopeGenerator:
+def _best() -> HoroscopeGenerator:
     return HoroscopeGenerator()
 
 
