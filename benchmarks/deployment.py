@@ -2,8 +2,8 @@
 
     python benchmarks/deployment.py [--rounds 5] [--images] [--json]
 
-A cold start is from the start of the process to 200 at /ready, with Kafka there and the embedded
-model; the baseline is `python -c 'import openvino'`. The manifests are rendered and checked as
+A cold start is from the start of the process to 200 at /ready, with Kafka there and the model
+`fast`; the baseline is `python -c 'import openvino'`. The manifests are rendered and checked as
 `make manifests` does; the baseline is `kubectl kustomize` of both overlays alone. With --images (as
 root, with Buildah; it builds them) the generator starts from its image, too.
 """

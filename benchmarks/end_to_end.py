@@ -2,7 +2,7 @@
 
     python benchmarks/end_to_end.py [--json] [--seconds 60] [--rate 30] [--users 1000] [--growth]
 
-The bot's process holds bot, broker, worker and the embedded model, and has its ordinary settings
+The bot's process holds bot, broker, worker and the model `fast`, and has its ordinary settings
 but for the limit of one person; this process is the local Telegram and the people, and measures
 from the moment when an update waits for the bot to the moment when the answer is there. An answer
 is swapped if its sign is not that of who asked. What the generator itself took comes from the

@@ -3,7 +3,7 @@
     python benchmarks/kafka.py [--seconds 60] [--rate 25] [--queued 100000] [--part NAME] [--json]
 
 Kafka, the bot, the workers and the load (people and their local Telegram) are processes of their
-own on one machine. Workers are `horoscope worker` with the embedded model, unless it is said
+own on one machine. Workers are `horoscope worker` with the model `fast`, unless it is said
 otherwise. The parts:
 
 added     one request at a time: what lies between asking and answer beside the writing itself,

@@ -65,7 +65,7 @@ def test_an_image_adds_little_to_its_base(image: Image) -> None:
     base = Image(BASE)
     added = image.unpacked_bytes - base.unpacked_bytes
     base.remove()
-    most = 80 if title(image) == "horoscope-bot" else 250
+    most = 80 if title(image) == "horoscope-bot" else 250 + 60  # 60 for the best model
     assert added < most * MEGABYTE
 
 

@@ -22,6 +22,8 @@ MODELS = {
     for name in ("best", "fast")  # the first writes unless another is asked for
 }
 
+MOST_ROWS = 64  # of a batch: each row's cache takes memory, and more rows are no faster
+
 
 class GenerationError(HoroscopeError):
     """The model wrote nothing that the guard would let pass."""
@@ -88,17 +90,20 @@ class HoroscopeGenerator:
 
     def _drafts(self, wishes: Sequence[Wish]) -> Iterator[Draft]:
         """Each draft whenever a sentence of it stands, and once more when it is done."""
-        if not wishes:
-            return
         model = self._description
         drafts = [
             Draft(i, wish, self._prompts[wish.sign, wish.topic], model)
             for i, wish in enumerate(wishes)
         ]
+        size = max(1, MOST_ROWS // model.candidates)
+        for start in range(0, len(drafts), size):
+            yield from self._batch(drafts[start : start + size])
+
+    def _batch(self, drafts: Sequence[Draft]) -> Iterator[Draft]:
         rows = [(draft, candidate) for draft in drafts for candidate in draft.candidates]
         prompts = [draft.prompt for draft, _ in rows]
         logits, _ = self._engine.start(prompts, self._prompt_width)
-        for draft, first in zip(drafts, logits[:: model.candidates], strict=True):
+        for draft, first in zip(drafts, logits[:: len(drafts[0].candidates)], strict=True):
             draft.begin_sentence(first.copy())
         while True:
             tokens = self._draw(rows, logits)

@@ -29,8 +29,10 @@ from horoscope.training.models import load_pretrained
 INPUTS = ["input_ids", "attention_mask", "position_ids"]
 
 
-def export(directory: Path, output: Path) -> None:
+def export(directory: Path, output: Path, bits: int = 8) -> None:
     """Write engine, tokenizer and description of the model in `directory` to `output`.
+
+    Its weights are integers of 8 or 4 `bits`.
 
     Raises InputError if the directory is no model that `horoscope train` made, HoroscopeError if
     its architecture cannot be converted or `output` cannot be written.
@@ -39,7 +41,7 @@ def export(directory: Path, output: Path) -> None:
     with _quiet():
         model, tokenizer = load_pretrained(str(directory))
         try:
-            engine = compress(convert(model, load_critic(directory)))
+            engine = compress(convert(model, load_critic(directory)), bits)
         except Exception as error:  # the tracer and the converter raise anything
             reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
             raise HoroscopeError(
@@ -167,11 +169,19 @@ def convert(model: Any, critic: Critic | None = None) -> ov.Model:
     return converted
 
 
-def compress(model: ov.Model) -> ov.Model:
-    """Weights as 8-bit integers with a scale for each channel."""
+def compress(model: ov.Model, bits: int) -> ov.Model:
+    """Weights as 8-bit integers with a scale for each channel, or as 4-bit integers with a scale
+    and a zero for each 64 of them, but for the embedding, which stays at 8."""
     import nncf
 
-    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+    if bits == 8:
+        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+    return nncf.compress_weights(
+        model,
+        mode=nncf.CompressWeightsMode.INT4_ASYM,
+        group_size=64,
+        backup_mode=nncf.BackupMode.INT8_SYM,
+    )
 
 
 def _keep_rows(model: ov.Model, past: list[str]) -> None:

@@ -8,13 +8,20 @@ import click
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="Default: into MODEL itself.")
-def export(model: Path, output: Path | None) -> None:
-    """Make the int8 CPU engine of MODEL, a directory made by `horoscope train`.
+@click.option(
+    "--bits",
+    type=click.Choice(["8", "4"]),
+    default="8",
+    show_default=True,
+    help="Of each weight: 4 is half as large, and a little worse.",
+)
+def export(model: Path, output: Path | None, bits: str) -> None:
+    """Make the CPU engine of MODEL, a directory made by `horoscope train`.
 
     OUTPUT then has all that `horoscope generate --model OUTPUT` and the bot need; neither needs
     torch.
     """
     from horoscope.training.export import export as run  # torch takes seconds to import
 
-    run(model, output or model)
+    run(model, output or model, int(bits))
     click.echo(f"Try it: horoscope generate лев --model {output or model}")
