@@ -3,7 +3,6 @@
 import datetime
 import json
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from forked_command import run
 from training_models import learned, llama_like, made_examples, prepared
 
 from horoscope.generation import HoroscopeGenerator, Wish
-from horoscope.generation.description import load_description
 from horoscope.generation.engine import Engine
 from horoscope.zodiac import Sign, Topic
 
@@ -70,32 +68,6 @@ def test_what_an_editor_changes_is_written_less_often_when_a_critic_chooses(
     together = [h.text for h in generator.write(wishes)]
     assert [generator.write([wish])[0].text for wish in wishes] == together
     assert "".join(generator.stream(wishes[2])) == together[2]
-
-
-def test_what_an_editor_rewrites_is_written_less_often_after_learning_the_corrections(
-    model: Path, tmp_path: Path
-) -> None:
-    rows = [json.loads(line) for line in written_marks(tmp_path / "m").read_text().splitlines()]
-    for row in rows:
-        row["edits"] = dict.fromkeys(row["edits"], "Утро подойдёт для спокойной работы.")
-    marks = tmp_path / "marks.jsonl"
-    marks.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    before, after = tmp_path / "before", tmp_path / "after"
-    shutil.copytree(model, before)
-    (before / "critic.safetensors").unlink(missing_ok=True)
-
-    for arguments in (
-        ("correct", before, "--marks", marks, "--output", after, "--learning-rate", 3e-4),
-        ("export", before),
-        ("export", after),
-    ):
-        code, said = run(tmp_path / "printed", *arguments)
-        assert code == 0, said
-
-    assert share_of_faulty(after) < share_of_faulty(before) / 2
-    training = load_description(after).training
-    assert training["corrections"]["history"][-1]["preferred"] > 0.9
-    assert training["earlier"][-1].startswith("horoscope train")
 
 
 def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:

@@ -15,10 +15,6 @@ COMMANDS = {
         "horoscope.training.evaluate_command:evaluate",
         "Compare models with people's texts.",
     ),
-    "correct": (
-        "horoscope.training.correct_command:correct",
-        "Teach a model by an editor's corrections.",
-    ),
     "critic": (
         "horoscope.training.critic_command:critic",
         "Let a model choose among its sentences.",

@@ -37,6 +37,7 @@ _GOVERNMENT = {
     for preposition in prepositions.split()
 }
 _ADJECTIVES = {"ADJF", "PRTF"}
+ROOT = 6  # letters that a verb and a noun of one root share: fewer may be chance
 _PRONOUNS = {
     pronoun: stands_for
     for pronouns, stands_for in {
@@ -177,7 +178,9 @@ class Grammar:
             if parse.normal_form in seen:
                 return True
             seen.add(parse.normal_form)
-        return False
+        # «поддержат вас, если вы попросите о поддержке»
+        verbs = {w[:ROOT] for w in words if len(w) > ROOT and self._parse(w)[0].tag.POS == "VERB"}
+        return any(noun[:ROOT] in verbs for noun in seen if len(noun) > ROOT)
 
     def _tags(self, word: str) -> list[Any]:
         return [parse.tag for parse in self._parse(word)]
