@@ -37,8 +37,7 @@ class HoroscopeGenerator:
     """
 
     def __init__(self, model: Path | str | None = None) -> None:
-        model = model or next(iter(MODELS))
-        directory = MODELS.get(str(model)) or Path(model)
+        directory = model_directory(model)
         self._description = load_description(directory)
         self._engine = Engine(directory, self._description)
         self._guard = Guard()
@@ -203,6 +202,12 @@ class HoroscopeGenerator:
         text = self._description.prompt(sign, topic)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return [*self._description.begin_ids, *ids]
+
+
+def model_directory(model: Path | str | None) -> Path:
+    """Where a model of ours is, by its name (none: the best), or the directory given."""
+    model = model or next(iter(MODELS))
+    return MODELS.get(str(model)) or Path(model)
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:

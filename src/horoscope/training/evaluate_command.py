@@ -39,17 +39,18 @@ def evaluate(
 ) -> None:
     """Let each MODEL write texts and measure them beside people's held-out texts.
 
-    A MODEL is a directory after `horoscope export`. Bits per character need the weights that
+    A MODEL is a directory after `horoscope export`, `best` or `fast`. Bits per character need the weights that
     `horoscope train` wrote; without them there is a dash.
 
     \b
     horoscope evaluate models/mine --data data/real
     horoscope evaluate models/first models/second --data data/real -n 2000
     """
+    from horoscope.generation.generator import model_directory
     from horoscope.training.evaluation import evaluate as run  # torch takes seconds to import
     from horoscope.training.evaluation import table, write_report
 
-    evaluation = run(models, data, count, seed)
+    evaluation = run([model_directory(model) for model in models], data, count, seed)
     write_report(evaluation, data, seed, output)
     click.echo(table(evaluation.results))
     click.echo(f"\nTable, figures, plot and texts: {output}")
