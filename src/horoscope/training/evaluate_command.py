@@ -39,8 +39,8 @@ def evaluate(
 ) -> None:
     """Let each MODEL write texts and measure them beside people's held-out texts.
 
-    A MODEL is a directory after `horoscope export`, `best` or `fast`. Bits per character need the weights that
-    `horoscope train` wrote; without them there is a dash.
+    A MODEL is a directory after `horoscope export`, `best` or `fast`. Bits per character need the
+    weights that `horoscope train` wrote; without them there is a dash.
 
     \b
     horoscope evaluate models/mine --data data/real
