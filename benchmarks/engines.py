@@ -80,10 +80,10 @@ def openvino(_: Any, directory: Path) -> Decode:
     engine = Engine(directory, load_description(directory))
 
     def decode(batch: int) -> None:
-        logits = engine.start([PROMPT] * batch, len(PROMPT))
+        logits = engine.start([PROMPT] * batch, len(PROMPT)).logits
         for step in range(1, TOKENS):
             positions = np.full(batch, len(PROMPT) + step - 1)
-            logits = engine.step(logits.argmax(axis=1), positions)
+            logits = engine.step(logits.argmax(axis=1), positions).logits
 
     return decode
 

@@ -56,12 +56,12 @@ def test_the_engine_computes_what_the_model_computes(model: Path) -> None:
     asked = description.prompt(Sign.LEO, Topic.LOVE)
     ids = [*description.begin_ids, *tokenizer.encode(asked, add_special_tokens=False)]
     engine = Engine(model, description)
-    logits = [engine.start([ids], len(ids) + 3)[0].copy()]
+    logits = [engine.start([ids], len(ids) + 3).logits[0].copy()]
     written = []
     for step in range(6):
         written.append(int(logits[-1].argmax()))
         position = np.array([len(ids) + step])
-        logits.append(engine.step(np.array([written[-1]]), position)[0].copy())
+        logits.append(engine.step(np.array([written[-1]]), position).logits[0].copy())
     with torch.no_grad():
         exact = weights(torch.tensor([ids + written])).logits[0, len(ids) - 1 :].numpy()
     # 8-bit weights: a hundredth of the logits' spread is what they cost here.
