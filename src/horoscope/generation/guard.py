@@ -13,10 +13,6 @@ from horoscope.zodiac import SIGN_OF_FORM, Sign
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
 _FOREIGN_CHARACTER = re.compile(r"[^А-Яа-яЁё0-9 ,.:;!?…«»\"()–—-]")
 _MISPLACED = re.compile(r" [,.:;!?…»)]|[«(] |[,:;][,.:;!?…]|[,.:;!?…][А-Яа-яЁё]|\(|\)|\d{3}|--")
-_HOURS = re.compile(
-    r"(?P<h1>Утр|С утра)|(?P<h2>Днем |В середине дня|После обеда|Во второй половине)"
-    r"|(?P<h3>Вечер|К вечеру)|(?P<h4>Перед сном)"
-)
 SHORTEST_SENTENCE = 3  # words
 LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
 
@@ -48,18 +44,9 @@ class Guard:
             return "repetition"
         if _repeats(words, before):
             return "repetition"
-        hour = _hour(sentence)
-        if hour is not None and any(hour <= (_hour(earlier) or 0) for earlier in before):
-            return "time of day"
         if not all(self._is_known(word) for word in words):
             return "unknown word"
         return self._grammar.fault(tokenize(sentence), tokenize(before[-1]) if before else [])
-
-
-def _hour(sentence: str) -> int | None:
-    """Which part of the day a sentence opens with, from 1 (morning) to 4 (bedtime)."""
-    found = _HOURS.match(sentence)
-    return int((found.lastgroup or "h0")[1:]) if found else None
 
 
 def _repeats(words: list[str], before: Sequence[str]) -> bool:
