@@ -37,7 +37,6 @@ _GOVERNMENT = {
     for preposition in prepositions.split()
 }
 _ADJECTIVES = {"ADJF", "PRTF"}
-ROOT = 6  # letters that a verb and a noun of one root share: fewer may be chance
 _PRONOUNS = {
     pronoun: stands_for
     for pronouns, stands_for in {
@@ -178,9 +177,7 @@ class Grammar:
             if parse.normal_form in seen:
                 return True
             seen.add(parse.normal_form)
-        # «поддержат вас, если вы попросите о поддержке»
-        verbs = {w[:ROOT] for w in words if len(w) > ROOT and self._parse(w)[0].tag.POS == "VERB"}
-        return any(noun[:ROOT] in verbs for noun in seen if len(noun) > ROOT)
+        return False
 
     def _tags(self, word: str) -> list[Any]:
         return [parse.tag for parse in self._parse(word)]
