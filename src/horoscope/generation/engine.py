@@ -41,7 +41,7 @@ class Engine:
             "ENABLE_CPU_PINNING": False,
             # Activations as 8-bit integers too, a scale for each 64 of them, as 4-bit weights have:
             # with any other number those are multiplied as floats, in 1.6 times the time.
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 64,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128 if description.candidates == 1 else 64,
         }
         try:
             compiled = core.compile_model(directory / ENGINE_FILE, "CPU", options)
