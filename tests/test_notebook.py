@@ -74,9 +74,9 @@ def test_run_all_trains_measures_and_packs_a_model_that_writes(
     assert "Distinct-2" in printed
     with zipfile.ZipFile(tmp_path / "home" / "small.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
-    # A model of 360 random texts may find no words that the guard lets pass.
-    (written,) = HoroscopeGenerator(tmp_path / "unpacked").write([Wish(Sign.LEO, seed=1)])
-    assert written.tokens > 0
+    written = HoroscopeGenerator(tmp_path / "unpacked").write([Wish(Sign.LEO, seed=1)])
+    assert written[0].text
+    assert written[0].text in printed
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:
