@@ -39,6 +39,9 @@ class ModelDescription(BaseModel):
     """What replies and metrics call the model."""
     prompts: dict[Topic, str] = Field(default_factory=lambda: dict(TOPIC_PROMPTS))
     """The text before the horoscope, for each topic; `{sign}` is the Russian name, lower-case."""
+    themes: dict[Topic, list[str]] = Field(default_factory=dict)
+    """Nouns to write about, for each topic: each text gets one of them in its prompt. Empty where
+    the model learned without."""
     begin_ids: list[int]
     """Token ids before the prompt; empty where the tokenizer has no begin mark."""
     end_id: int
@@ -60,9 +63,10 @@ class ModelDescription(BaseModel):
     training: dict[str, Any] = Field(default_factory=dict)
     """The command, data checksums, seed and scores, as on the model's card."""
 
-    def prompt(self, sign: Sign, topic: Topic) -> str:
-        """The text before the horoscope: «лев, любовь\\n»."""
-        return self.prompts[topic].format(sign=sign.russian.lower())
+    def prompt(self, sign: Sign, topic: Topic, theme: str | None = None) -> str:
+        """The text before the horoscope: «лев, любовь\\n», or «лев, любовь: письмо\\n»."""
+        asked = self.prompts[topic].format(sign=sign.russian.lower())
+        return f"{asked.rstrip()}: {theme}\n" if theme else asked
 
     def save(self, directory: Path) -> None:
         """Write `model.json`, whole or not at all."""

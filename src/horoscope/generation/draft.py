@@ -203,8 +203,15 @@ class Draft:
         return seen
 
 
-def _seed(model: str, wish: Wish, candidate: int) -> int:
+def theme(wish: Wish, model: ModelDescription) -> str | None:
+    """What the text shall be about, by the wish's own chance; None if the model knows no themes."""
+    themes = model.themes.get(wish.topic)
+    return themes[_seed(model.name, wish, "theme") % len(themes)] if themes else None
+
+
+def _seed(model: str, wish: Wish, purpose: int | str) -> int:
+    """The purpose is a candidate's number, or «theme»."""
     key = f"{model}/{wish.sign}/{wish.topic}/{wish.date}/{wish.seed}"
-    if candidate:
-        key += f"/{candidate}"
+    if purpose:
+        key += f"/{purpose}"
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest(), "little")

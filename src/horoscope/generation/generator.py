@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from horoscope.errors import HoroscopeError, InputError
 from horoscope.generation.description import TOKENIZER_FILE, load_description
-from horoscope.generation.draft import Candidate, Draft, Horoscope, Wish
+from horoscope.generation.draft import Candidate, Draft, Horoscope, Wish, theme
 from horoscope.generation.engine import Engine
 from horoscope.generation.guard import SENTENCE_END, Guard
 from horoscope.generation.sampling import draw
@@ -47,10 +47,7 @@ class HoroscopeGenerator:
         # Most tokens end no sentence, and decoding all that stands so far for each would cost more
         # than drawing them.
         self._may_end = lru_cache(maxsize=None)(self._ends)
-        self._prompts = {
-            (sign, topic): self._prompt_ids(sign, topic) for sign in Sign for topic in Topic
-        }
-        self._prompt_width = max(map(len, self._prompts.values()))
+        self._prompt_width = self._longest_prompt()
         special = self._tokenizer.get_added_tokens_decoder().items()
         self._banned = [
             token for token, t in special if t.special and token != self._description.end_id
@@ -92,10 +89,7 @@ class HoroscopeGenerator:
     def _drafts(self, wishes: Sequence[Wish]) -> Iterator[Draft]:
         """Each draft whenever a sentence of it stands, and once more when it is done."""
         model = self._description
-        drafts = [
-            Draft(i, wish, self._prompts[wish.sign, wish.topic], model)
-            for i, wish in enumerate(wishes)
-        ]
+        drafts = [Draft(i, wish, self._prompt(wish), model) for i, wish in enumerate(wishes)]
         size = max(1, MOST_ROWS // model.candidates)
         for start in range(0, len(drafts), size):
             yield from self._batch(drafts[start : start + size])
@@ -200,10 +194,22 @@ class HoroscopeGenerator:
         piece = self._tokenizer.decode([token], skip_special_tokens=False)
         return not piece.strip() or any(mark in piece for mark in '.!?…»")�')
 
-    def _prompt_ids(self, sign: Sign, topic: Topic) -> list[int]:
-        text = self._description.prompt(sign, topic)
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return [*self._description.begin_ids, *ids]
+    def _prompt(self, wish: Wish) -> list[int]:
+        model = self._description
+        text = model.prompt(wish.sign, wish.topic, theme(wish, model))
+        return [*model.begin_ids, *self._tokenizer.encode(text, add_special_tokens=False).ids]
+
+    def _longest_prompt(self) -> int:
+        """How many tokens the longest prompt has that the model may be asked."""
+        model = self._description
+        prompts = [
+            model.prompt(sign, topic, theme)
+            for sign in Sign
+            for topic in Topic
+            for theme in model.themes.get(topic, []) or [None]
+        ]
+        tokens = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
+        return len(model.begin_ids) + max(len(each.ids) for each in tokens)
 
 
 def model_directory(model: Path | str | None) -> Path:

@@ -41,6 +41,12 @@ POSITIVE = click.FloatRange(0, min_open=True)
     is_flag=True,
     help="With --model: keep the tokens that the texts use only; smaller and faster.",
 )
+@click.option(
+    "--themes",
+    is_flag=True,
+    help="Name each text's theme, a noun, in its prompt, so that the model can be asked for many; "
+    "texts without a telling noun are left out.",
+)
 @click.option("--name", help="What the model is called (default: the output directory's name).")
 @click.option(
     "--epochs", type=POSITIVE, default=3.0, show_default=True, help="Passes over the texts."

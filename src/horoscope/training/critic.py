@@ -40,6 +40,8 @@ class MarkedText(BaseModel):
 
     sign: Sign
     topic: Topic
+    theme: str | None = None
+    """What the model was asked to write about, if it knows themes."""
     sentences: list[str] = Field(min_length=1)
     publish: int = Field(ge=1, le=5)
     """Would it be printed as it is: 5 gladly, 1 never."""
@@ -127,7 +129,7 @@ def _read(
     """Let the model read each text as it wrote it."""
     read = _Sentences()
     for number, marked in enumerate(texts):
-        asked = description.prompt(marked.sign, marked.topic)
+        asked = description.prompt(marked.sign, marked.topic, marked.theme)
         prompt = tokenizer.encode(asked, add_special_tokens=False).ids
         text = tokenizer.encode(" ".join(marked.sentences), add_special_tokens=False)
         ids = [*description.begin_ids, *prompt, *text.ids]

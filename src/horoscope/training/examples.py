@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from horoscope.dataset import Example
 from horoscope.errors import InputError
 from horoscope.generation.description import ModelDescription
+from horoscope.training.themes import Themes
 
 IGNORED = -100  # torch's index for positions that do not count in the loss
 
@@ -40,13 +41,20 @@ class Batch:
 
 
 def tokenize(
-    examples: Sequence[Example], tokenizer: Tokenizer, model: ModelDescription, longest: int
+    examples: Sequence[Example],
+    tokenizer: Tokenizer,
+    model: ModelDescription,
+    longest: int,
+    themes: Themes | None = None,
 ) -> list[TokenizedExample]:
-    """Each example as ids, cut to `longest` tokens. Raises InputError if a prompt has as many."""
+    """Each example as ids, cut to `longest` tokens; with `themes` its prompt names its theme.
+
+    Raises InputError if a prompt has as many tokens.
+    """
     texts = tokenizer.encode_batch([e.text for e in examples], add_special_tokens=False)
     tokenized = []
     for example, text in zip(examples, texts, strict=True):
-        asked = model.prompt(example.sign, example.topic)
+        asked = model.prompt(example.sign, example.topic, themes and themes.of(example.text))
         prompt = [*model.begin_ids, *tokenizer.encode(asked, add_special_tokens=False).ids]
         room = longest - len(prompt)
         if room < 1:

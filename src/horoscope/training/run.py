@@ -7,6 +7,7 @@ import platform
 import shlex
 import shutil
 import sys
+from collections import Counter
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -37,11 +38,14 @@ from horoscope.training.models import (
     load_pretrained,
     with_lora,
 )
+from horoscope.training.themes import Themes
 from horoscope.training.trainer import CHECKPOINT_FILE, Plan, Progressed, devices
 from horoscope.training.trainer import train as run_trainer
 from horoscope.training.vocabulary import trim_vocabulary
+from horoscope.zodiac import Topic
 
 STATE_DIRECTORY = "training-state"
+THEME_TEXTS = 5  # of a topic must have a theme before texts of that topic are asked for it
 LONGEST = 1024  # tokens of a text with its prompt; keeps one odd text from filling the memory
 
 
@@ -55,6 +59,7 @@ class Options:
     preset: str | None = None
     tokenizer_data: tuple[Path, ...] = ()
     trim_vocabulary: bool = False
+    themes: bool = False
     name: str | None = None
     epochs: float = 3.0
     steps: int | None = None
@@ -92,6 +97,9 @@ def run(options: Options) -> None:
         raise InputError(f"{options.output} holds a finished model; choose another --output.")
     training = _load_all(options.data, "train")
     validation = _load_all(options.data, "validation")
+    themes = Themes([example.text for example in training]) if options.themes else None
+    if themes:
+        training, validation = _with_theme(training, themes), _with_theme(validation, themes)
     torch.manual_seed(options.seed)
     model, tokenizer = _start(options, training)
     begin, end = begin_and_end(tokenizer)
@@ -100,7 +108,7 @@ def run(options: Options) -> None:
     )
     backend = tokenizer.backend_tokenizer
     longest = min(LONGEST, getattr(model.config, "max_position_embeddings", None) or LONGEST)
-    to_learn = tokenize(training, backend, description, longest)
+    to_learn = tokenize(training, backend, description, longest, themes)
     steps = options.steps or max(1, round(options.epochs * len(training) / options.batch_size))
     plan = Plan(
         steps=steps,
@@ -122,7 +130,7 @@ def run(options: Options) -> None:
         model,
         plan,
         to_learn,
-        tokenize(validation, backend, description, longest),
+        tokenize(validation, backend, description, longest, themes),
         state,
         60 * options.checkpoint_minutes,
         options.micro_batch_size,
@@ -136,6 +144,7 @@ def run(options: Options) -> None:
             "shortest": int(np.percentile(lengths, 5)),
             "longest": int(np.percentile(lengths, 95)),
             "longest_tokens": max(len(example.ids) for example in to_learn),
+            "themes": _by_topic(training, themes) if themes else {},
         }
     )
     if options.lora:
@@ -183,6 +192,25 @@ def _start(options: Options, training: list[Example]) -> tuple[Any, PreTrainedTo
             "cannot train: train it without --lora."
         )
     return (with_lora(model, options.lora) if options.lora else model), tokenizer
+
+
+def _with_theme(examples: list[Example], themes: Themes) -> list[Example]:
+    found = [example for example in examples if themes.of(example.text)]
+    if not found:
+        raise InputError("--themes finds no theme in these texts: they are too few, or too alike.")
+    return found
+
+
+def _by_topic(examples: list[Example], themes: Themes) -> dict[Topic, list[str]]:
+    """The themes that at least THEME_TEXTS examples of a topic have, the commonest first."""
+    found: dict[Topic, Counter[str]] = {topic: Counter() for topic in Topic}
+    for example in examples:
+        if theme := themes.of(example.text):
+            found[example.topic][theme] += 1
+    return {
+        topic: [theme for theme, times in counted.most_common() if times >= THEME_TEXTS]
+        for topic, counted in found.items()
+    }
 
 
 def _texts_and_prompts(options: Options, training: list[Example]) -> list[str]:
@@ -263,7 +291,7 @@ def _fingerprint(options: Options, tokenizer: str, model: Any) -> str:
     """A checksum of everything that decides what is learned, beside the plan's own options."""
     digest = hashlib.sha256(tokenizer.encode())
     digest.update(json.dumps(model.config.to_diff_dict(), sort_keys=True, default=str).encode())
-    digest.update(f"{options.source} {options.lora}".encode())
+    digest.update(f"{options.source} {options.lora} {options.themes}".encode())
     for directory in options.data:
         for split in ("train", "validation"):
             digest.update(_sha256(directory / f"{split}.jsonl").encode())
