@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from horoscope.errors import InputError
-from horoscope.generation.grammar import Grammar, tokenize
+from horoscope.generation.grammar import Grammar, is_known, morphology, tokenize
 from horoscope.zodiac import SIGN_OF_FORM, Sign, Topic
 
 LENGTHS = range(200, 521)  # characters
@@ -121,7 +121,7 @@ def faults(text: str, sign: Sign) -> list[str]:
     words = _words(text)
     if len(rare := [word for word in words if not is_common(word)]) > RARE_WORDS:
         found.append(f"rare words: {', '.join(rare)}")
-    if unknown := [word for word in words if not _is_known(word)]:
+    if unknown := [word for word in words if not is_known(word)]:
         found.append(f"unknown words: {', '.join(unknown)}")
     if odd := _ODD.findall(text):
         found.append(f"odd characters: {' '.join(odd)}")
@@ -171,7 +171,7 @@ def rare_share(texts: Sequence[str]) -> float:
 @lru_cache(100_000)
 def is_common(word: str) -> bool:
     """Whether a lemma of `word` is in the vocabulary."""
-    return any(p.normal_form.replace("ё", "е") in _lemmas() for p in _analyzer().parse(word))
+    return any(p.normal_form.replace("ё", "е") in _lemmas() for p in morphology().parse(word))
 
 
 def _repeated(texts: Sequence[str]) -> list[tuple[int, str]]:
@@ -202,21 +202,9 @@ def _runs(text: str, length: int) -> Iterable[tuple[str, ...]]:
     return zip(*(words[k:] for k in range(length)), strict=False)
 
 
-@lru_cache(100_000)
-def _is_known(word: str) -> bool:
-    return bool(_analyzer().word_is_known(word))
-
-
-@cache
-def _analyzer() -> Any:
-    from pymorphy3 import MorphAnalyzer  # takes a moment to load
-
-    return MorphAnalyzer()
-
-
 @cache
 def _grammar() -> Grammar:
-    return Grammar(_analyzer())
+    return Grammar()
 
 
 @cache

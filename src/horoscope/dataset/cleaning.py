@@ -5,9 +5,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
+from horoscope.generation.grammar import is_known, morphology
 from horoscope.zodiac import SIGN_OF_FORM, Sign
 
 SHORTEST = 80  # characters; people's shortest whole texts have about 120
@@ -172,7 +172,7 @@ def _is_whole(sentence: str) -> bool:
         and bool(re.search(r"[а-я]»?$", sentence))
         and any(_parts_of_speech(word) & {"VERB", "PRED"} for word in words)
         and not _parts_of_speech(words[-1]) & {"PREP", "CONJ", "PRCL", "ADJF", "NPRO", None}
-        and _is_known(words[-1])
+        and is_known(words[-1])
     )
 
 
@@ -218,21 +218,9 @@ def _is_russian(text: str, letters: int) -> bool:
     if len(_CYRILLIC.findall(text)) < 0.9 * letters:
         return False
     words = _WORD.findall(text.lower())
-    return sum(map(_is_known, words)) >= KNOWN_WORDS * len(words)
-
-
-@lru_cache(200_000)
-def _is_known(word: str) -> bool:
-    return bool(_dictionary().word_is_known(word))
+    return sum(map(is_known, words)) >= KNOWN_WORDS * len(words)
 
 
 @lru_cache(10_000)
 def _parts_of_speech(word: str) -> frozenset[str | None]:
-    return frozenset(parse.tag.POS for parse in _dictionary().parse(word))
-
-
-@cache
-def _dictionary() -> Any:
-    from pymorphy3 import MorphAnalyzer  # takes a moment to load
-
-    return MorphAnalyzer()
+    return frozenset(parse.tag.POS for parse in morphology().parse(word))

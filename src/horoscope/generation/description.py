@@ -58,6 +58,8 @@ class ModelDescription(BaseModel):
     """Tokens less likely than this share of the likeliest one are not drawn (arXiv:2407.01082)."""
     candidates: int = Field(default=1, ge=1)
     """For each sentence so many are drawn, of which the critic chooses one."""
+    bits: int = 8
+    """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)
     """What `horoscope export` made; empty until then."""
     training: dict[str, Any] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The int8 CPU engine: an OpenVINO model that keeps its attention cache between steps."""
+"""The CPU engine: an OpenVINO model that keeps its attention cache between steps."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -39,9 +39,10 @@ class Engine:
             # A thread pinned to a core that others use waits for it: beside seven other busy
             # processes on two cores this alone is worth a factor of 2 (docs/decisions.md).
             "ENABLE_CPU_PINNING": False,
-            # Activations as 8-bit integers too, a scale for each 64 of them, as 4-bit weights have:
-            # with any other number those are multiplied as floats, in 1.6 times the time.
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 128 if description.candidates == 1 else 64,
+            # Activations as 8-bit integers too, a scale for each so many of them. 4-bit weights
+            # have one for each 64: with any other number they are multiplied as floats, in 1.6
+            # times the time.
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 64 if description.bits == 4 else 128,
         }
         try:
             compiled = core.compile_model(directory / ENGINE_FILE, "CPU", options)

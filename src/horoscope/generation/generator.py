@@ -206,7 +206,7 @@ class HoroscopeGenerator:
             model.prompt(sign, topic, theme)
             for sign in Sign
             for topic in Topic
-            for theme in model.themes.get(topic, []) or [None]
+            for theme in (None, *model.themes.get(topic, ()))
         ]
         tokens = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
         return len(model.begin_ids) + max(len(each.ids) for each in tokens)

@@ -6,7 +6,7 @@ write would refuse good texts. docs/decisions.md has the share of people's sente
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pymorphy3 import MorphAnalyzer
@@ -53,11 +53,23 @@ _RELATIVES = {
 }
 
 
+@cache
+def morphology() -> MorphAnalyzer:
+    """The dictionary of pymorphy3, read once, as that takes a moment."""
+    return MorphAnalyzer()
+
+
+@lru_cache(200_000)
+def is_known(word: str) -> bool:
+    """Whether the dictionary has the word."""
+    return bool(morphology().word_is_known(word))
+
+
 class Grammar:
     """Looks words up once and keeps what it found: a batch uses few different words."""
 
-    def __init__(self, morphology: MorphAnalyzer) -> None:
-        self._parse = lru_cache(50_000)(morphology.parse)
+    def __init__(self) -> None:
+        self._parse = lru_cache(50_000)(morphology().parse)
 
     def fault(self, tokens: Sequence[str], before: Sequence[str]) -> str | None:
         """What is wrong with a sentence, given in tokens; `before` is the sentence before it, empty

@@ -3,11 +3,8 @@
 import itertools
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
-from pymorphy3 import MorphAnalyzer
-
-from horoscope.generation.grammar import WORD, Grammar, tokenize
+from horoscope.generation.grammar import WORD, Grammar, is_known, tokenize
 from horoscope.zodiac import SIGN_OF_FORM, Sign
 
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
@@ -21,9 +18,7 @@ class Guard:
     """The rules that a text keeps, sentence by sentence."""
 
     def __init__(self) -> None:
-        morphology = MorphAnalyzer()
-        self._is_known = lru_cache(50_000)(morphology.word_is_known)
-        self._grammar = Grammar(morphology)
+        self._grammar = Grammar()
 
     def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> str | None:
         """The reason why `sentence` may not follow the sentences `before`, or None if it may."""
@@ -44,7 +39,7 @@ class Guard:
             return "repetition"
         if _repeats(words, before):
             return "repetition"
-        if not all(self._is_known(word) for word in words):
+        if not all(is_known(word) for word in words):
             return "unknown word"
         return self._grammar.fault(tokenize(sentence), tokenize(before[-1]) if before else [])
 

@@ -54,7 +54,8 @@ def tokenize(
     texts = tokenizer.encode_batch([e.text for e in examples], add_special_tokens=False)
     tokenized = []
     for example, text in zip(examples, texts, strict=True):
-        asked = model.prompt(example.sign, example.topic, themes and themes.of(example.text))
+        theme = themes.of(example.text) if themes else None
+        asked = model.prompt(example.sign, example.topic, theme)
         prompt = [*model.begin_ids, *tokenizer.encode(asked, add_special_tokens=False).ids]
         room = longest - len(prompt)
         if room < 1:

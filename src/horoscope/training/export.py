@@ -1,4 +1,4 @@
-"""From a Hugging Face model directory to the int8 CPU engine that serves it."""
+"""From a Hugging Face model directory to the CPU engine that serves it."""
 
 import contextlib
 import hashlib
@@ -66,7 +66,7 @@ def export(directory: Path, output: Path, bits: int = 8) -> None:
     for name in (CARD_FILE, PLOT_FILE):
         if output.resolve() != directory.resolve() and (directory / name).is_file():
             shutil.copyfile(directory / name, output / name)
-    description.model_copy(update={"engine": written}).save(output)
+    description.model_copy(update={"bits": bits, "engine": written}).save(output)
 
 
 def _described(path: Path) -> EngineFile:

@@ -2,14 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-
-from pymorphy3 import MorphAnalyzer
 
 from horoscope.corpus import CORPORA
 from horoscope.dataset import Example
+from horoscope.generation.grammar import is_known
 from horoscope.generation.guard import SENTENCE_END
 from horoscope.zodiac import SIGN_OF_FORM, Sign
 
@@ -78,7 +76,7 @@ def measure(texts: Sequence[Text], others: Known, own: Known) -> dict[str, float
     all_ngrams = [ngram for each in by_text for ngram in ngrams(each, 8)]
     all_sentences = [sentence for text in written for sentence in sentences(text.text)]
     return {
-        "unknown_words": _percent(not _is_known()(word) for word in all_words),
+        "unknown_words": _percent(not is_known(word) for word in all_words),
         "copied_8grams_others": _percent(ngram in others.ngrams for ngram in all_ngrams),
         "copied_8grams_own": _percent(ngram in own.ngrams for ngram in all_ngrams),
         "copied_sentences_others": _percent(s in others.sentences for s in all_sentences),
@@ -101,13 +99,6 @@ def distinct(texts: Sequence[Words], n: int) -> float:
     runs = itertools.islice((ngram for text in texts for ngram in ngrams(text, n)), MOST_NGRAMS)
     taken = list(runs)
     return len(set(taken)) / max(1, len(taken))
-
-
-@cache
-def _is_known() -> Callable[[str], bool]:
-    """The dictionary of pymorphy3, read once."""
-    known: Callable[[str], bool] = MorphAnalyzer().word_is_known
-    return cache(known)
 
 
 def _has_repeat(of: Words, n: int) -> bool:

@@ -97,10 +97,7 @@ def load_pretrained(source: str) -> tuple[Any, PreTrainedTokenizerFast]:
         )
         model, loaded = read
     except Exception as error:  # a damaged file makes the libraries raise anything
-        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
-        raise InputError(
-            f"The model in {directory} cannot be read ({reason}); half a download?"
-        ) from None
+        raise _unreadable(directory, error) from None
     if loaded["missing_keys"]:
         some = sorted(loaded["missing_keys"])[0]
         raise InputError(f"The weights of {source} are not complete: {some} is missing.")
@@ -123,15 +120,19 @@ def _load_gguf(path: Path) -> tuple[Any, PreTrainedTokenizerFast]:
         )
     except ImportError:
         raise InputError("Reading GGUF files needs a package: pip install gguf.") from None
-    except Exception as error:  # a damaged file makes the libraries raise anything
-        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
-        raise InputError(f"{path} cannot be read ({reason}); half a download?") from None
+    except Exception as error:
+        raise _unreadable(path, error) from None
     # What comes from a GGUF file cannot be saved; a model like it that was made afresh can.
     config = read.config
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(read.state_dict())
     return model, tokenizer
+
+
+def _unreadable(model: Path, error: Exception) -> InputError:
+    reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+    return InputError(f"The model {model} cannot be read ({reason}); half a download?")
 
 
 def complete_vocabulary(model: Any, tokenizer: PreTrainedTokenizerFast) -> bool:

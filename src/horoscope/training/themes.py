@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pymorphy3 import MorphAnalyzer
-
+from horoscope.generation.grammar import morphology
 from horoscope.zodiac import SIGN_OF_FORM
 
 FEWEST_TEXTS = 15  # that name a theme: of fewer a model learns little
@@ -27,7 +26,6 @@ class Themes:
     """Tells the theme of a text by how often it names a noun that few of `texts` name (tf-idf)."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._morphology = MorphAnalyzer()
         self._noun = lru_cache(100_000)(self._lemma_of_noun)
         self._texts = len(texts)
         self._naming = Counter(noun for text in texts for noun in set(self._nouns(text)))
@@ -50,7 +48,7 @@ class Themes:
         return [noun for word in _WORD.findall(text.lower()) if (noun := self._noun(word))]
 
     def _lemma_of_noun(self, word: str) -> str | None:
-        parses = self._morphology.parse(word)
+        parses = morphology().parse(word)
         nouns = [p for p in parses if p.tag.POS == "NOUN" and not _NAMES & p.tag.grammemes]
         if word in SIGN_OF_FORM or sum(p.score for p in nouns) < SURE:
             return None
