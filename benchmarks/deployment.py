@@ -1,6 +1,6 @@
 """What a deployment costs: cold starts, the check of the manifests, the size of the images.
 
-    python benchmarks/deployment.py [--rounds 5] [--images] [--json]
+    HOROSCOPE_MODEL=fast python benchmarks/deployment.py [--rounds 5] [--images] [--json]
 
 A cold start is from the start of the process to 200 at /ready, with Kafka there and the model
 `fast`; the baseline is `python -c 'import openvino'`. The manifests are rendered and checked as

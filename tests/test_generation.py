@@ -256,6 +256,22 @@ def test_the_guard_refuses_what_the_text_has_said_already():
     assert guard.refuse("Они придут к вам вечером.", said, Sign.LEO) is None
 
 
+@pytest.mark.parametrize(
+    ("sentence", "doubts"),
+    [
+        ("Вечером отдохните дома.", 0),
+        ("Утром отдохните дома.", 1),
+        ("Днем отдохните дома.", 1),
+        ("Коллеги поддержат вас и без слов.", 0),
+        ("Коллеги поддержат вас, если вы попросите о поддержке.", 1),
+        ("После встречи отдохните дома.", 1),
+    ],
+)
+def test_the_guard_doubts_an_hour_that_is_past_a_root_twice_and_the_same_opening(sentence, doubts):
+    before = ["Днем вас ждет встреча.", "После работы позвоните другу."]
+    assert Guard().doubts(sentence, before) == doubts
+
+
 @given(
     st.lists(
         st.lists(st.floats(-20, 20, width=32), min_size=5, max_size=5), min_size=1, max_size=4

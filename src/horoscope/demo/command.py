@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from horoscope.generation.command import model_option
+
 DEFAULT_PORT = 8017
 
 
@@ -26,11 +28,7 @@ DEFAULT_PORT = 8017
     help="Where the page is; 0 takes any free port.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="best (default), fast, or a model directory of your own.",
-)
+@model_option
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),

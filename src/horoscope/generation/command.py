@@ -11,6 +11,13 @@ import click
 from horoscope.errors import InputError
 from horoscope.zodiac import Topic, parse_sign
 
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="best (default), fast, or a model directory of your own.",
+)
+"""Which model writes."""
+
 
 @click.command()
 @click.argument("sign", nargs=-1, required=True)
@@ -27,11 +34,7 @@ from horoscope.zodiac import Topic, parse_sign
 @click.option("-n", "count", type=click.IntRange(1, 1000), default=1, help="How many.")
 @click.option("--stream", is_flag=True, help="Show each sentence as soon as it is written.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="best (default), fast, or a model directory of your own.",
-)
+@model_option
 def generate(
     sign: tuple[str, ...],
     topic: str,

@@ -26,6 +26,8 @@ MOST_ROWS = (
     32  # of a batch: each takes memory (`best`: 700 MB with 32, 1,050 with 64), no more time
 )
 
+DOUBT = 2.0  # a critic's logit: a doubtful sentence stands only where all others are poor
+
 
 class GenerationError(HoroscopeError):
     """The model wrote nothing that the guard would let pass."""
@@ -112,12 +114,13 @@ class HoroscopeGenerator:
             self._engine.keep(np.array(kept, np.int32))
             positions = np.array([draft.position(candidate) for draft, candidate in rows])
             logits, scores = self._engine.step(tokens[kept], positions)
-            for row, (_, candidate) in enumerate(rows):
+            for row, (draft, candidate) in enumerate(rows):
                 if candidate.following is not None or candidate.given_up:
                     self._engine.forget(row, 1)  # it waits for the others
                 elif candidate.sentence:
                     candidate.following = logits[row].copy()
-                    candidate.score = float(scores[row])
+                    doubts = self._guard.doubts(candidate.sentence, draft.sentences)
+                    candidate.score = float(scores[row]) - DOUBT * doubts
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)

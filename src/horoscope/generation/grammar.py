@@ -191,6 +191,14 @@ class Grammar:
             seen.add(parse.normal_form)
         return False
 
+    def repeats_a_root(self, words: Sequence[str], letters: int) -> bool:
+        """Whether a verb and a noun begin with the same `letters`."""
+        parts: dict[str, set[str | None]] = {}
+        for word in words:
+            if len(word) > letters:
+                parts.setdefault(word[:letters], set()).add(self._parse(word)[0].tag.POS)
+        return any("NOUN" in found and found & {"VERB", "INFN"} for found in parts.values())
+
     def _tags(self, word: str) -> list[Any]:
         return [parse.tag for parse in self._parse(word)]
 

@@ -10,6 +10,13 @@ from horoscope.zodiac import SIGN_OF_FORM, Sign
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
 _FOREIGN_CHARACTER = re.compile(r"[^А-Яа-яЁё0-9 ,.:;!?…«»\"()–—-]")
 _MISPLACED = re.compile(r" [,.:;!?…»)]|[«(] |[,:;][,.:;!?…]|[,.:;!?…][А-Яа-яЁё]|\(|\)|\d{3}|--")
+_HOURS = (
+    re.compile(r"Утр|С утра"),
+    re.compile(r"Днем |В середине дня|После обеда|Во второй половине"),
+    re.compile(r"Вечер|К вечеру|К концу дня"),
+    re.compile(r"Перед сном"),
+)
+ROOT = 6  # letters that a verb and a noun of one root share: fewer may be chance
 SHORTEST_SENTENCE = 3  # words
 LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
 
@@ -42,6 +49,25 @@ class Guard:
         if not all(is_known(word) for word in words):
             return "unknown word"
         return self._grammar.fault(tokenize(sentence), tokenize(before[-1]) if before else [])
+
+    def doubts(self, sentence: str, before: Sequence[str]) -> int:
+        """How many things about `sentence` are better avoided where another one is to be had."""
+        hour = _hour(sentence)
+        past = [_hour(earlier) for earlier in before]
+        words = [word.lower() for word in WORD.findall(sentence)]
+        opening = WORD.findall(before[-1])[:1] if before else []
+        return (
+            # «Вечером … Утром», «Вечером … Вечером»
+            (hour is not None and any(hour <= other for other in past if other is not None))
+            # «поддержат вас, если вы попросите о поддержке»
+            + self._grammar.repeats_a_root(words, ROOT)
+            + (words[:1] == [word.lower() for word in opening])
+        )
+
+
+def _hour(sentence: str) -> int | None:
+    """Which part of the day a sentence opens with, from 0 (morning) to 3 (bedtime)."""
+    return next((i for i, hour in enumerate(_HOURS) if hour.match(sentence)), None)
 
 
 def _repeats(words: list[str], before: Sequence[str]) -> bool:
