@@ -1,6 +1,7 @@
 """The whole product under load: `horoscope run` in one process, people and their Telegram in this.
 
-    HOROSCOPE_MODEL=fast python benchmarks/end_to_end.py [--json] [--seconds 60] [--rate 30] [--users 1000] [--growth]
+    HOROSCOPE_MODEL=fast python benchmarks/end_to_end.py \\
+        [--json] [--seconds 60] [--rate 30] [--users 1000] [--growth]
 
 The bot's process holds bot, broker, worker and the model `fast`, and has its ordinary settings
 but for the limit of one person; this process is the local Telegram and the people, and measures

@@ -1,6 +1,7 @@
 """Through Kafka: how many horoscopes, how fast, how soon others take over, how much memory.
 
-    HOROSCOPE_MODEL=fast python benchmarks/kafka.py [--seconds 60] [--rate 25] [--queued 100000] [--part NAME] [--json]
+    HOROSCOPE_MODEL=fast python benchmarks/kafka.py \\
+        [--seconds 60] [--rate 25] [--queued 100000] [--part NAME] [--json]
 
 Kafka, the bot, the workers and the load (people and their local Telegram) are processes of their
 own on one machine. Workers are `horoscope worker` with the model `fast`, unless it is said
