@@ -1,7 +1,7 @@
 """The rules of the plain corpus: a small model learns only what is plain and regular.
 
 What the writers were asked for is in brief.md; these are the rules that a program can hold a
-text to. `lemmas.json` has the 2,500 commonest lemmas of newspaper horoscopes.
+text to. `lemmas.json` has the commonest lemmas of newspaper horoscopes, and everyday words.
 """
 
 import json
