@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from forked_command import run
-from training_models import learned, llama_like, qwen_like
+from training_models import learned, llama_like, qwen_like, rugpt3_like
 
+from horoscope.dataset import load_examples
 from horoscope.generation import HoroscopeGenerator, Wish
 from horoscope.generation.description import load_description
 from horoscope.generation.engine import Engine
+from horoscope.training.examples import tokenize
 from horoscope.training.models import load_pretrained
 from horoscope.zodiac import Sign, Topic
 
@@ -158,3 +160,28 @@ def test_the_card_goes_with_the_engine_and_names_every_command_that_made_the_mod
     assert (engine / "loss.png").is_file()
     assert card.count("\n    horoscope ") == 2
     assert card.count("/train.jsonl`") == 2
+
+
+def test_texts_make_four_bits_lose_less(prepared_data: Path, tmp_path: Path) -> None:
+    # A group has 64 weights, so the model is as wide.
+    model = learned(rugpt3_like(tmp_path / "rugpt3", width=64), prepared_data, tmp_path / "model")
+    exact, tokenizer = load_pretrained(str(model))
+    description = load_description(model)
+    example = load_examples(prepared_data, "train")[0]
+    (read,) = tokenize([example], tokenizer.backend_tokenizer, description, 256)
+    with torch.no_grad():
+        wanted = exact(torch.tensor([read.ids])).logits[0].numpy()
+    lost = {}
+    for name, more in (("rounded", ()), ("taught", ("--data", prepared_data))):
+        arguments = ("export", model, "--output", tmp_path / name, "--bits", 4, *more)
+        code, printed = run(tmp_path / "printed", *arguments)
+        assert code == 0, printed
+        assert len(printed.strip().splitlines()) == 1
+        engine = Engine(tmp_path / name, load_description(tmp_path / name))
+        logits = [engine.start([read.ids[:1]], 1).logits[0].copy()]
+        for position, token in enumerate(read.ids[1:], 1):
+            logits.append(engine.step(np.array([token]), np.array([position])).logits[0].copy())
+        lost[name] = float(np.abs(np.array(logits) - wanted).mean())
+    assert lost["taught"] < 0.9 * lost["rounded"]
+    sizes = [(tmp_path / name / "openvino_model.bin").stat().st_size for name in lost]
+    assert sizes[0] == sizes[1]

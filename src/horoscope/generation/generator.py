@@ -26,7 +26,7 @@ MOST_ROWS = (
     32  # of a batch: each takes memory (`best`: 700 MB with 32, 1,050 with 64), no more time
 )
 
-FRESH = float(__import__("os").environ.get("FRESH", "1.0"))
+FRESH = float(__import__("os").environ.get("FRESH", "0.0"))
 DOUBT = 2.0  # a critic's logit: a doubtful sentence stands only where all others are poor
 
 

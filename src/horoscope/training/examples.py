@@ -11,6 +11,7 @@ from horoscope.errors import InputError
 from horoscope.generation.description import ModelDescription
 from horoscope.training.themes import Themes
 
+LONGEST = 1024  # tokens of a text with its prompt; keeps one odd text from filling the memory
 IGNORED = -100  # torch's index for positions that do not count in the loss
 
 

@@ -28,7 +28,7 @@ from horoscope.generation.description import (
     load_description,
 )
 from horoscope.training.card import write_card
-from horoscope.training.examples import tokenize
+from horoscope.training.examples import LONGEST, tokenize
 from horoscope.training.models import (
     PRESETS,
     begin_and_end,
@@ -46,7 +46,6 @@ from horoscope.zodiac import Topic
 
 STATE_DIRECTORY = "training-state"
 THEME_TEXTS = 5  # of a topic must have a theme before texts of that topic are asked for it
-LONGEST = 1024  # tokens of a text with its prompt; keeps one odd text from filling the memory
 
 
 @dataclass(frozen=True)
