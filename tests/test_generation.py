@@ -19,8 +19,8 @@ from horoscope import generate_horoscope
 from horoscope.cli import COMMANDS, main
 from horoscope.errors import InputError
 from horoscope.generation import HoroscopeGenerator, Wish
-from horoscope.generation.description import ModelDescription
-from horoscope.generation.draft import Draft
+from horoscope.generation.description import ModelDescription, load_description
+from horoscope.generation.draft import Draft, theme
 from horoscope.generation.generator import MODELS
 from horoscope.generation.guard import Guard
 from horoscope.generation.sampling import draw
@@ -73,6 +73,16 @@ def test_sign_topic_date_and_seed_each_make_another_text(generator):
         Wish(Sign.LEO, Topic.GENERAL, DAY, 1),
     ]
     assert len({h.text for h in generator.write([wish, *others])}) == 6
+
+
+def test_a_wish_has_a_theme_of_its_own_where_the_model_knows_themes():
+    wishes = [Wish(sign, topic, DAY, seed) for sign in Sign for topic in Topic for seed in range(9)]
+    knowing = load_description(MODELS["best"])
+    drawn = [theme(wish, knowing) for wish in wishes]
+    assert drawn == [theme(wish, knowing) for wish in wishes]
+    assert all(noun in knowing.themes[w.topic] for noun, w in zip(drawn, wishes, strict=True))
+    assert len(set(drawn)) > 100
+    assert theme(wishes[0], load_description(MODELS["fast"])) is None
 
 
 def test_every_text_is_whole_sentences_about_its_own_sign_without_repetition(wishes, texts):

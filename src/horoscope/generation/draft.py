@@ -51,8 +51,6 @@ class Candidate:
         self.sentence: str | None = None
         """Once it is whole and the guard agrees."""
         self.given_up = False
-        self.nats = 0.0
-        """How unlikely the model finds what it drew: little for a sentence it has read often."""
         self.score = 0.0
         """What the critic says of the sentence."""
         self.following: NDArray[np.float32] | None = None
@@ -199,7 +197,6 @@ class Draft:
         """Take the sentence back; the number of its tokens that the engine has seen."""
         seen = len(candidate.ids) - 1
         candidate.ids.clear()
-        candidate.nats = 0.0
         candidate.tries += tries
         another_stands = any(other.sentence for other in self.candidates)
         candidate.given_up = another_stands or candidate.tries >= TRIES_A_SENTENCE

@@ -52,6 +52,9 @@ class Engine:
                 f"The engine in {directory} cannot be read ({reason}); run `horoscope export`."
             ) from None
         self._request = compiled.create_infer_request()
+        # In an odd number of rows, one of them is multiplied with 4-bit weights in another way, to
+        # other numbers (measured): batches are filled up to a multiple.
+        self._multiple = 4 if description.bits == 4 else 1
         self._has_critic = any("score" in output.names for output in compiled.outputs)
         self._mask: NDArray[np.int64] = np.empty((0, 0), np.int64)
         self._rows: NDArray[np.int32] = np.empty(0, np.int32)
@@ -88,16 +91,18 @@ class Engine:
         self._rows = self._rows[rows]
 
     def _infer(self, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Answer:
+        rows = len(ids)
+        fed = np.append(np.arange(rows), np.zeros(-rows % self._multiple, np.int64))
         inputs = {
-            "input_ids": ids,
-            "attention_mask": self._mask,
-            "position_ids": positions,
-            "beam_idx": self._rows,
+            "input_ids": ids[fed],
+            "attention_mask": self._mask[fed],
+            "position_ids": positions[fed],
+            "beam_idx": self._rows[fed],
         }
         answer = self._request.infer(inputs, share_outputs=True)
-        self._rows = np.arange(len(ids), dtype=np.int32)
-        scores = answer["score"] if self._has_critic else np.zeros(len(ids), np.float32)
-        return Answer(answer["logits"], scores)
+        self._rows = np.arange(rows, dtype=np.int32)
+        scores = answer["score"][:rows] if self._has_critic else np.zeros(rows, np.float32)
+        return Answer(answer["logits"][:rows], scores)
 
 
 def check_engine_files(directory: Path, description: ModelDescription) -> None:

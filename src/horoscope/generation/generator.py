@@ -14,7 +14,7 @@ from horoscope.generation.description import TOKENIZER_FILE, load_description
 from horoscope.generation.draft import Candidate, Draft, Horoscope, Wish, theme
 from horoscope.generation.engine import Engine
 from horoscope.generation.guard import SENTENCE_END, Guard
-from horoscope.generation.sampling import draw, unlikelihood
+from horoscope.generation.sampling import draw
 from horoscope.zodiac import Sign, Topic
 
 MODELS = {
@@ -26,7 +26,6 @@ MOST_ROWS = (
     32  # of a batch: each takes memory (`best`: 700 MB with 32, 1,050 with 64), no more time
 )
 
-FRESH = float(__import__("os").environ.get("FRESH", "0.0"))
 DOUBT = 2.0  # a critic's logit: a doubtful sentence stands only where all others are poor
 
 
@@ -121,8 +120,7 @@ class HoroscopeGenerator:
                 elif candidate.sentence:
                     candidate.following = logits[row].copy()
                     doubts = self._guard.doubts(candidate.sentence, draft.sentences)
-                    fresh = candidate.nats / len(candidate.ids)
-                    candidate.score = float(scores[row]) + FRESH * fresh - DOUBT * doubts
+                    candidate.score = float(scores[row]) - DOUBT * doubts
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)
@@ -153,14 +151,12 @@ class HoroscopeGenerator:
                         logits[row, model.end_id] = -np.inf
             uniforms = np.array([rows[row][1].uniform() for row in drawing])
             chosen = draw(logits[drawing], uniforms, model.temperature, model.min_p)
-            nats = unlikelihood(logits[drawing], chosen)
             refused = []
-            for row, token, unlikely in zip(drawing, chosen, nats, strict=True):
+            for row, token in zip(drawing, chosen, strict=True):
                 draft, candidate = rows[row]
                 if draft.done:  # another of its candidates ended it
                     continue
                 tokens[row] = token
-                candidate.nats += float(unlikely)
                 refusal = self._refusal(draft)
                 forget = draft.take(candidate, int(token), self._whole_sentence, refusal)
                 if forget is not None:

@@ -27,11 +27,3 @@ def draw(
         at = np.searchsorted(cumulative, uniforms[row] * cumulative[-1], side="right")
         chosen[row] = tokens[min(start + at, end - 1)]
     return chosen
-
-
-def unlikelihood(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Minus the log of the probability of each row's token [batch], in nats, at temperature 1."""
-    best = logits.max(axis=1)
-    total = np.exp(logits - best[:, None]).sum(axis=1)
-    unlikely: NDArray[np.float32] = np.log(total) + best - logits[np.arange(len(tokens)), tokens]
-    return unlikely
