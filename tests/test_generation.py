@@ -77,7 +77,8 @@ def test_sign_topic_date_and_seed_each_make_another_text(generator):
 
 def test_a_wish_has_a_theme_of_its_own_where_the_model_knows_themes():
     wishes = [Wish(sign, topic, DAY, seed) for sign in Sign for topic in Topic for seed in range(9)]
-    knowing = load_description(MODELS["best"])
+    nouns = {topic: [f"{topic} {number}" for number in range(60)] for topic in Topic}
+    knowing = ModelDescription(name="m", begin_ids=[], end_id=1, themes=nouns)
     drawn = [theme(wish, knowing) for wish in wishes]
     assert drawn == [theme(wish, knowing) for wish in wishes]
     assert all(noun in knowing.themes[w.topic] for noun, w in zip(drawn, wishes, strict=True))
