@@ -44,10 +44,10 @@ model: .venv/develop.stamp
 	$(BIN)/horoscope train --model "$(GEMMA)" --trim-vocabulary --tokenizer-data data/plain \
 		--data data/mailru --output runs/gemma-russian \
 		--epochs 1 --batch-size 16 --learning-rate 2e-4
-	$(BIN)/horoscope train --model runs/gemma-russian --data data/plain --output runs/best \
+	$(BIN)/horoscope train --model runs/gemma-russian --data data/plain --output runs/best --themes \
 		--epochs 3 --batch-size 16 --learning-rate 1.5e-4 --name horoscope-gemma
 	$(BIN)/horoscope critic runs/best
-	$(BIN)/horoscope export runs/best --bits 4 --output src/horoscope/models/best
+	$(BIN)/horoscope export runs/best --bits 4 --data data/plain --output src/horoscope/models/best
 
 ## make settings: write docs/settings.md anew
 settings: .venv/service.stamp

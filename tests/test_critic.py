@@ -30,10 +30,10 @@ def written_marks(path: Path, count: int = 150) -> Path:
     for example in made_examples(count, 5):
         sentences = example.text.replace(". ", ".|").split("|")
         dice.shuffle(sentences)
-        edits = {i: "" for i, sentence in enumerate(sentences) if sentence.startswith(FAULTY)}
+        faulty = [i for i, sentence in enumerate(sentences) if sentence.startswith(FAULTY)]
         rows.append(
             {"sign": example.sign, "topic": example.topic, "sentences": sentences}
-            | {"publish": 3, "edits": edits}
+            | {"faulty": faulty}
         )
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     return path
@@ -84,7 +84,7 @@ def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:
         ("", "is empty"),
         ('{"sign": "leo"}', "line 1"),
         (
-            '{"sign": "leo", "topic": "love", "sentences": ["Да."], "publish": 5, "edits": {}}',
+            '{"sign": "leo", "topic": "love", "sentences": ["Да."], "faulty": []}',
             "both good and faulty",
         ),
     ],

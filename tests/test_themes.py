@@ -9,7 +9,9 @@ from forked_command import run
 from training_models import rugpt3_like
 
 from horoscope.dataset.examples import Example, write_examples
-from horoscope.generation.description import load_description
+from horoscope.generation.description import ModelDescription, load_description
+from horoscope.training.examples import tokenize
+from horoscope.training.models import fresh_tokenizer
 from horoscope.training.themes import Themes
 from horoscope.zodiac import Sign, Topic
 
@@ -69,9 +71,17 @@ def test_a_noun_that_is_named_again_is_a_theme_wherever_it_stands(themes: Themes
     assert themes.of("День будет ясным. Вы ждете письма. Письмо придет.") == "письмо"
 
 
-def test_a_trained_model_knows_the_themes_of_each_topic_and_leaves_out_texts_without(
-    tmp_path: Path,
-) -> None:
+def test_every_second_prompt_names_the_theme_of_its_text(themes: Themes) -> None:
+    text = TEXTS[0]
+    examples = [Example(Sign.LEO, Topic.LOVE, text, None, "own") for _ in range(4)]
+    tokenizer = fresh_tokenizer([*TEXTS, "лев, любовь: письмо"], 400)
+    model = ModelDescription(name="", begin_ids=[], end_id=2)
+    found = tokenize(examples, tokenizer.backend_tokenizer, model, 200, themes)
+    prompts = [tokenizer.decode(each.ids[: each.prompt_length]) for each in found]
+    assert prompts == ["лев, любовь: письмо\n", "лев, любовь\n"] * 2
+
+
+def test_a_trained_model_knows_the_themes_of_each_topic(tmp_path: Path) -> None:
     def examples(texts: list[str]) -> list[Example]:
         topics = [Topic.GENERAL, Topic.LOVE]
         signs = itertools.cycle(Sign)

@@ -58,6 +58,9 @@ class ModelDescription(BaseModel):
     """Tokens less likely than this share of the likeliest one are not drawn (arXiv:2407.01082)."""
     candidates: int = Field(default=1, ge=1)
     """For each sentence so many are drawn, of which the critic chooses one."""
+    surprise: float = 0.0
+    """How much the critic thinks the worse of a sentence for each nat, the mean of its tokens, by
+    which it surprised the model."""
     bits: int = 8
     """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)

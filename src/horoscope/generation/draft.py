@@ -52,7 +52,7 @@ class Candidate:
         """Once it is whole and the guard agrees."""
         self.given_up = False
         self.score = 0.0
-        """What the critic says of the sentence."""
+        """What the critic says of the tokens so far, added up; of the sentence once it is whole."""
         self.following: NDArray[np.float32] | None = None
         """The logits after the sentence; None until the engine has seen its end."""
 
@@ -197,6 +197,7 @@ class Draft:
         """Take the sentence back; the number of its tokens that the engine has seen."""
         seen = len(candidate.ids) - 1
         candidate.ids.clear()
+        candidate.score = 0.0
         candidate.tries += tries
         another_stands = any(other.sentence for other in self.candidates)
         candidate.given_up = another_stands or candidate.tries >= TRIES_A_SENTENCE

@@ -19,7 +19,8 @@ class Answer(NamedTuple):
     logits: NDArray[np.float32]
     """Of the next token: [batch, vocabulary]."""
     scores: NDArray[np.float32]
-    """How good the critic finds the sentence that ended with the last token: [batch]."""
+    """How good the critic finds the last token: [batch]; a sentence is as good as the mean of its
+    tokens."""
 
 
 class Engine:

@@ -14,7 +14,8 @@ from horoscope.generation.description import TOKENIZER_FILE, load_description
 from horoscope.generation.draft import Candidate, Draft, Horoscope, Wish, theme
 from horoscope.generation.engine import Engine
 from horoscope.generation.guard import SENTENCE_END, Guard
-from horoscope.generation.sampling import draw
+from horoscope.generation.learned import load_learned
+from horoscope.generation.sampling import draw, surprise
 from horoscope.zodiac import Sign, Topic
 
 MODELS = {
@@ -44,7 +45,7 @@ class HoroscopeGenerator:
         directory = model_directory(model)
         self._description = load_description(directory)
         self._engine = Engine(directory, self._description)
-        self._guard = Guard()
+        self._guard = Guard(load_learned(directory))
         self._tokenizer = load_tokenizer(directory)
         # Most tokens end no sentence, and decoding all that stands so far for each would cost more
         # than drawing them.
@@ -117,10 +118,12 @@ class HoroscopeGenerator:
             for row, (draft, candidate) in enumerate(rows):
                 if candidate.following is not None or candidate.given_up:
                     self._engine.forget(row, 1)  # it waits for the others
-                elif candidate.sentence:
+                    continue
+                candidate.score += float(scores[row])
+                if candidate.sentence:
                     candidate.following = logits[row].copy()
                     doubts = self._guard.doubts(candidate.sentence, draft.sentences)
-                    candidate.score = float(scores[row]) - DOUBT * doubts
+                    candidate.score = candidate.score / len(candidate.ids) - DOUBT * doubts
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)
@@ -151,15 +154,18 @@ class HoroscopeGenerator:
                         logits[row, model.end_id] = -np.inf
             uniforms = np.array([rows[row][1].uniform() for row in drawing])
             chosen = draw(logits[drawing], uniforms, model.temperature, model.min_p)
+            nats = surprise(logits[drawing], chosen) if model.surprise else np.zeros(len(drawing))
             refused = []
-            for row, token in zip(drawing, chosen, strict=True):
+            for row, token, surprised in zip(drawing, chosen, nats, strict=True):
                 draft, candidate = rows[row]
                 if draft.done:  # another of its candidates ended it
                     continue
                 tokens[row] = token
                 refusal = self._refusal(draft)
                 forget = draft.take(candidate, int(token), self._whole_sentence, refusal)
-                if forget is not None:
+                if forget is None:
+                    candidate.score -= model.surprise * float(surprised)
+                else:
                     self._engine.forget(row, forget)
                     refused.append(row)
             for draft in dict.fromkeys(rows[row][0] for row in refused):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from horoscope.generation.grammar import WORD, Grammar, is_known, tokenize
+from horoscope.generation.learned import Learned
 from horoscope.zodiac import SIGN_OF_FORM, Sign
 
 SENTENCE_END = re.compile(r"[.!?…][»\")]?$")
@@ -22,10 +23,11 @@ LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
 
 
 class Guard:
-    """The rules that a text keeps, sentence by sentence."""
+    """The rules that a text keeps, sentence by sentence; `learned` are the model's texts."""
 
-    def __init__(self) -> None:
+    def __init__(self, learned: Learned | None = None) -> None:
         self._grammar = Grammar()
+        self._learned = learned or Learned()
 
     def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> str | None:
         """The reason why `sentence` may not follow the sentences `before`, or None if it may."""
@@ -62,6 +64,7 @@ class Guard:
             # «поддержат вас, если вы попросите о поддержке»
             + self._grammar.repeats_a_root(words, ROOT)
             + (words[:1] == [word.lower() for word in opening])
+            + (sentence in self._learned)
         )
 
 

@@ -1,4 +1,4 @@
-"""Drawing the next token of each row."""
+"""Drawing the next token of each row, and how likely it was."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,3 +27,12 @@ def draw(
         at = np.searchsorted(cumulative, uniforms[row] * cumulative[-1], side="right")
         chosen[row] = tokens[min(start + at, end - 1)]
     return chosen
+
+
+def surprise(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The nats [batch] by which the token of each row surprises a model that gave `logits` [batch,
+    vocabulary]: minus the logarithm of its probability."""
+    best = logits.max(axis=1)
+    total: NDArray[np.float32] = np.exp(logits - best[:, None]).sum(axis=1)
+    nats: NDArray[np.float32] = np.log(total) + best - logits[np.arange(len(tokens)), tokens]
+    return nats

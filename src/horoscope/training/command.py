@@ -44,8 +44,8 @@ POSITIVE = click.FloatRange(0, min_open=True)
 @click.option(
     "--themes",
     is_flag=True,
-    help="Name each text's theme, a noun, in its prompt, so that the model can be asked for many; "
-    "texts without a telling noun are left out.",
+    help="Name the theme of the text, a noun, in every second prompt, so that the model can be "
+    "asked for many of them.",
 )
 @click.option("--name", help="What the model is called (default: the output directory's name).")
 @click.option(

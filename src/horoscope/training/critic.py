@@ -1,20 +1,25 @@
 """A critic: one more output of a model, which says how good a sentence is after those before it.
 
-It is a line through the model's own hidden states at the ends of sentences, so that judging costs
-nothing while a text is written: the state is there anyway. It learns from marks: texts that the
-model wrote, in which an editor changed the sentences not worth printing.
+It is a line through the model's own hidden states, in the middle of the model and averaged over the
+sentence, and through how much the sentence surprised the model. So judging costs nothing while a
+text is written: all of it is there anyway. It learns from marks: texts that the model wrote, of
+which an editor said which sentences are not worth printing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from horoscope.corpus import corpus_path
 from horoscope.errors import InputError
@@ -24,17 +29,25 @@ from horoscope.zodiac import Sign, Topic
 
 CRITIC_FILE = "critic.safetensors"
 MARKS = corpus_path("marks")
-FOLDS = 5
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # on the weights, tried by cross-validation
-NEWTON_STEPS = 15
+FOLDS = 3
+PENALTIES = (0.03, 0.1, 0.3)  # on the weights, a sentence; tried by cross-validation
+DEPTHS = (1 / 2, 5 / 8, 3 / 4, 1)  # of the layers, tried as well: what is said is known half-way
+BATCH = 16  # texts that are read at once
 
 
-Critic = tuple[torch.Tensor, torch.Tensor]
-"""Weight [width] and bias []."""
+class Critic(NamedTuple):
+    """What `horoscope export` puts into the engine."""
+
+    weight: torch.Tensor
+    """[width]"""
+    bias: torch.Tensor
+    """[]"""
+    layer: int
+    """The states after so many layers are judged."""
 
 
 class MarkedText(BaseModel):
-    """A text that a model wrote, by sentences, and an editor's changes by their index."""
+    """A text that a model wrote, by sentences, and what an editor said of it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,10 +56,12 @@ class MarkedText(BaseModel):
     theme: str | None = None
     """What the model was asked to write about, if it knows themes."""
     sentences: list[str] = Field(min_length=1)
-    publish: int = Field(ge=1, le=5)
+    faulty: list[int]
+    """The sentences that must be changed before the text is printed, from 0."""
+    editor: str = ""
+    """Who said so: some are stricter than others, which the critic shall not learn."""
+    publish: int | None = Field(default=None, ge=1, le=5)
     """Would it be printed as it is: 5 gladly, 1 never."""
-    edits: dict[int, str]
-    """What should stand instead of a faulty sentence; empty where it should be left out."""
 
 
 @dataclass(frozen=True)
@@ -60,39 +75,57 @@ class Verdict:
     higher score than a faulty one; 0.5 is chance."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Sentences:
-    """Every marked sentence: the model's state at its end, whether it is good, its text."""
+    """Every marked sentence."""
 
-    states: list[NDArray[np.float32]] = field(default_factory=list)
-    good: list[bool] = field(default_factory=list)
-    text: list[int] = field(default_factory=list)
+    states: dict[int, NDArray[np.float32]]
+    """After so many layers, the mean of the sentence's tokens: [sentences, width]."""
+    surprise: NDArray[np.float32]
+    """Nats a token: [sentences]."""
+    good: NDArray[np.bool_]
+    text: NDArray[np.int64]
+    editors: NDArray[np.float32]
+    """[sentences, editors]: 1 for the one who marked it."""
 
 
-def train_critic(directory: Path, marks: Path, candidates: int) -> Verdict:
-    """Give the model in `directory` a critic, and let it choose among `candidates` from now on.
+def train_critic(directory: Path, marks: Path, candidates: int, temperature: float) -> Verdict:
+    """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
+    drawn at `temperature`.
 
     Raises InputError if the model or the marks cannot be used.
     """
     description = load_description(directory)
     texts = load_marks(marks)
     model, tokenizer = load_pretrained(str(directory))
-    sentences = _read(model.eval(), tokenizer.backend_tokenizer, description, texts)
-    states = torch.tensor(np.array(sentences.states))
-    good = torch.tensor(sentences.good, dtype=torch.float32)
-    if not 0 < int(good.sum()) < len(good):
+    read = _read(model.eval(), tokenizer.backend_tokenizer, description, texts)
+    if len(texts) < FOLDS or read.good.all() or not read.good.any():
         raise InputError(f"{marks} needs both good and faulty sentences to learn from.")
-    folds = torch.tensor(sentences.text) % FOLDS
-    areas = {p: _cross_validated(states, good, folds, p) for p in PENALTIES}
-    penalty = max(areas, key=areas.__getitem__)
-    weight, bias = _fit(states, good, penalty)
-    save_file({"weight": weight, "bias": bias}, directory / CRITIC_FILE)
-    verdict = Verdict(len(good), int((good == 0).sum()), areas[penalty])
+    tried = {
+        (layer, penalty): _cross_validated(read, layer, penalty)
+        for layer in read.states
+        for penalty in PENALTIES
+    }
+    layer, penalty = max(tried, key=tried.__getitem__)
+    line = _fit(read, layer, penalty, np.arange(len(read.good)))
+    weight = torch.tensor(line.weight, dtype=torch.float32)
+    bias = torch.tensor(line.bias, dtype=torch.float32)
+    save_file(
+        {"weight": weight, "bias": bias, "layer": torch.tensor(layer)}, directory / CRITIC_FILE
+    )
+    verdict = Verdict(len(read.good), int((~read.good).sum()), tried[layer, penalty])
     record = description.training | {
         "critic": {"marks": len(texts), "sentences": verdict.sentences, "faulty": verdict.faulty}
-        | {"area_under_curve": round(verdict.area, 4), "penalty": penalty}
+        | {"area_under_curve": round(verdict.area, 4), "layer": layer, "penalty": penalty}
     }
-    description.model_copy(update={"candidates": candidates, "training": record}).save(directory)
+    description.model_copy(
+        update={
+            "candidates": candidates,
+            "temperature": temperature,
+            "surprise": round(float(line.surprise), 4),
+            "training": record,
+        }
+    ).save(directory)
     return verdict
 
 
@@ -102,7 +135,7 @@ def load_critic(directory: Path) -> Critic | None:
     if not path.is_file():
         return None
     critic = load_file(path)
-    return critic["weight"], critic["bias"]
+    return Critic(critic["weight"], critic["bias"], int(critic["layer"]))
 
 
 def load_marks(path: Path) -> list[MarkedText]:
@@ -122,64 +155,112 @@ def load_marks(path: Path) -> list[MarkedText]:
     return texts
 
 
-@torch.no_grad()
 def _read(
     model: Any, tokenizer: Any, description: ModelDescription, texts: Sequence[MarkedText]
 ) -> _Sentences:
     """Let the model read each text as it wrote it."""
-    read = _Sentences()
-    for number, marked in enumerate(texts):
+    layers = sorted({max(1, round(depth * model.config.num_hidden_layers)) for depth in DEPTHS})
+    states: dict[int, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
+    surprise, good, text = [], [], []
+    ids, spans = _tokenized(tokenizer, description, texts)
+    for number, after, nats in _states(model, ids, layers):
+        for index, (begin, end) in enumerate(spans[number]):
+            for layer, state in zip(layers, after, strict=True):
+                states[layer].append(state[begin:end].mean(0))
+            surprise.append(nats[begin:end].mean())
+            good.append(index not in texts[number].faulty)
+            text.append(number)
+    return _Sentences(
+        {layer: np.array(found) for layer, found in states.items()},
+        np.array(surprise, np.float32),
+        np.array(good),
+        np.array(text),
+        OneHotEncoder(sparse_output=False, dtype=np.float32).fit_transform(
+            [[texts[number].editor] for number in text]
+        ),
+    )
+
+
+def _tokenized(
+    tokenizer: Any, description: ModelDescription, texts: Sequence[MarkedText]
+) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
+    """Each text with its prompt as ids, and where its sentences begin and end among them."""
+    all_ids, all_spans = [], []
+    for marked in texts:
         asked = description.prompt(marked.sign, marked.topic, marked.theme)
         prompt = tokenizer.encode(asked, add_special_tokens=False).ids
         text = tokenizer.encode(" ".join(marked.sentences), add_special_tokens=False)
-        ids = [*description.begin_ids, *prompt, *text.ids]
-        states = hidden_states(model, torch.tensor([ids]))[0]
-        first = len(ids) - len(text.ids)
-        end = -1
-        for index, sentence in enumerate(marked.sentences):
-            end += len(sentence) + 1
-            at = next(k for k, (_, stop) in enumerate(text.offsets) if stop >= end)
-            read.states.append(states[first + at].float().numpy())
-            read.good.append(index not in marked.edits)
-            read.text.append(number)
-    return read
+        before = [*description.begin_ids, *prompt]
+        stops = [stop for _, stop in text.offsets]
+        begin, character, spans = len(before), -1, []
+        for sentence in marked.sentences:
+            character += len(sentence) + 1
+            end = len(before) + int(np.searchsorted(stops, character)) + 1
+            spans.append((begin, end))
+            begin = end
+        all_ids.append([*before, *text.ids])
+        all_spans.append(spans)
+    return all_ids, all_spans
 
 
-def hidden_states(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The last layer's states [batch, length, width], from which the model guesses what follows."""
-    states: torch.Tensor = model(input_ids=ids, output_hidden_states=True).hidden_states[-1]
-    return states
+@torch.no_grad()
+def _states(
+    model: Any, texts: list[list[int]], layers: Sequence[int]
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
+    """For each text its index, the states [layers, length, width] and the nats [length] by which
+    each token surprised the model."""
+    by_length = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    for start in range(0, len(by_length), BATCH):
+        numbers = by_length[start : start + BATCH]
+        ids = torch.zeros(len(numbers), len(texts[numbers[-1]]), dtype=torch.long)
+        for row, number in enumerate(numbers):
+            ids[row, : len(texts[number])] = torch.tensor(texts[number])
+        # What pads a text stands behind it and is seen by none of its tokens: it needs no mask.
+        made = model(input_ids=ids, output_hidden_states=True, use_cache=False)
+        states = torch.stack([made.hidden_states[layer] for layer in layers], dim=1)
+        likely = torch.log_softmax(made.logits[:, :-1].float(), dim=-1)
+        nats = torch.nn.functional.pad(-likely.gather(2, ids[:, 1:, None])[..., 0], (1, 0))
+        for row, number in enumerate(numbers):
+            length = len(texts[number])
+            yield number, states[row, :, :length].float().numpy(), nats[row, :length].numpy()
 
 
-def _fit(states: torch.Tensor, good: torch.Tensor, penalty: float) -> Critic:
-    """Logistic regression with a quadratic penalty, by Newton's method, on states [n, width] that
-    are brought to one scale."""
-    mean, scale = states.mean(0), states.std(0) + 1e-6
-    inputs = torch.cat([(states - mean) / scale, torch.ones(len(states), 1)], dim=1).double()
-    penalties = torch.full((inputs.shape[1],), penalty, dtype=torch.double)
-    penalties[-1] = 1e-6  # the bias is free
-    found = torch.zeros(inputs.shape[1], dtype=torch.double)
-    for _ in range(NEWTON_STEPS):
-        guessed = torch.sigmoid(inputs @ found)
-        gradient = inputs.T @ (guessed - good) / len(good) + penalties * found
-        curvature = inputs.T @ (inputs * (guessed * (1 - guessed))[:, None]) / len(good)
-        found -= torch.linalg.solve(curvature + torch.diag(penalties), gradient)
-    weight = found[:-1].float() / scale
-    return weight, found[-1].float() - weight @ mean
+class _Line(NamedTuple):
+    weight: NDArray[np.float64]
+    surprise: float
+    bias: float
 
 
-def _cross_validated(
-    states: torch.Tensor, good: torch.Tensor, folds: torch.Tensor, penalty: float
-) -> float:
+def _fit(read: _Sentences, layer: int, penalty: float, of: NDArray[np.int64]) -> _Line:
+    """Logistic regression on the sentences `of`, each editor with a bias of their own."""
+    inputs = np.column_stack([read.states[layer][of], read.surprise[of]])
+    scaler = StandardScaler()
+    columns = np.column_stack([scaler.fit_transform(inputs), read.editors[of]])
+    model = LogisticRegression(C=1 / (penalty * len(of)), max_iter=200)
+    found = model.fit(columns, read.good[of]).coef_[0]
+    weights = found[: inputs.shape[1]] / scaler.scale_
+    bias = float(model.intercept_[0] - weights @ scaler.mean_)
+    return _Line(weights[:-1], -float(weights[-1]), bias)
+
+
+def _cross_validated(read: _Sentences, layer: int, penalty: float) -> float:
     """The mean area under the curve, on each part of the texts when the others were learned."""
     areas = []
-    for fold in range(FOLDS):
-        learned, held_out = folds != fold, folds == fold
-        weight, bias = _fit(states[learned], good[learned], penalty)
-        areas.append(_area(states[held_out] @ weight + bias, good[held_out]))
-    return float(np.nanmean(areas))
+    for learned, held_out in GroupKFold(FOLDS).split(read.good, groups=read.text):
+        line = _fit(read, layer, penalty, learned)
+        scores = (
+            read.states[layer][held_out] @ line.weight - line.surprise * read.surprise[held_out]
+        )
+        areas.append(_area(read, scores, held_out))
+    return float(np.mean(areas))
 
 
-def _area(scores: torch.Tensor, good: torch.Tensor) -> float:
-    higher = (scores[good == 1][:, None] > scores[good == 0][None]).float()
-    return float(higher.mean())
+def _area(read: _Sentences, scores: NDArray[np.float64], of: NDArray[np.int64]) -> float:
+    """Among the sentences of one editor; the mean of the editors, by their sentences."""
+    areas, weights = [], []
+    for editor in read.editors[of].T.astype(bool):
+        good = read.good[of][editor]
+        if good.any() and not good.all():
+            areas.append(roc_auc_score(good, scores[editor]))
+            weights.append(len(good))
+    return float(np.average(areas, weights=weights)) if areas else 0.5

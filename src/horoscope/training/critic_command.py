@@ -10,7 +10,7 @@ import click
 @click.option(
     "--marks",
     type=click.Path(path_type=Path),
-    help="Texts with an editor's changes (default: our own, of what our models wrote).",
+    help="Texts and their faulty sentences (default: our own, of what our models wrote).",
 )
 @click.option(
     "--candidates",
@@ -19,15 +19,22 @@ import click
     show_default=True,
     help="How many ways to say each sentence the model shall try.",
 )
-def critic(model: Path, marks: Path | None, candidates: int) -> None:
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0.1, 2.0),
+    default=1.05,
+    show_default=True,
+    help="How boldly candidates are drawn: what fails the critic takes out.",
+)
+def critic(model: Path, marks: Path | None, candidates: int, temperature: float) -> None:
     """Teach MODEL to tell its good sentences from its faulty ones, and to choose the best.
 
-    Marks are JSON lines of `sign`, `topic`, `sentences`, `publish` (1 to 5: would you print the
-    text as it is) and `edits`: for each faulty sentence, by its index, what should stand there.
+    Marks are JSON lines of `sign`, `topic`, `sentences` and `faulty`: which of the sentences, from
+    0, you would not print; of several editors with `editor`, as some are stricter than others.
     """
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
-    verdict = train_critic(model, marks or MARKS, candidates)
+    verdict = train_critic(model, marks or MARKS, candidates, temperature)
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
         f"not learn from, a good sentence has the higher score in {verdict.area:.0%} of the pairs."

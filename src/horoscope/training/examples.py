@@ -48,14 +48,15 @@ def tokenize(
     longest: int,
     themes: Themes | None = None,
 ) -> list[TokenizedExample]:
-    """Each example as ids, cut to `longest` tokens; with `themes` its prompt names its theme.
+    """Each example as ids, cut to `longest` tokens; with `themes` every second prompt names the
+    theme of its text, so that the model can be asked with one and without.
 
     Raises InputError if a prompt has as many tokens.
     """
     texts = tokenizer.encode_batch([e.text for e in examples], add_special_tokens=False)
     tokenized = []
-    for example, text in zip(examples, texts, strict=True):
-        theme = themes.of(example.text) if themes else None
+    for number, (example, text) in enumerate(zip(examples, texts, strict=True)):
+        theme = themes.of(example.text) if themes and number % 2 == 0 else None
         asked = model.prompt(example.sign, example.topic, theme)
         prompt = [*model.begin_ids, *tokenizer.encode(asked, add_special_tokens=False).ids]
         room = longest - len(prompt)

@@ -24,6 +24,7 @@ from horoscope.dataset import load_examples
 from horoscope.errors import HoroscopeError
 from horoscope.generation.description import TOKENIZER_FILE, EngineFile, load_description
 from horoscope.generation.engine import ENGINE_FILE
+from horoscope.generation.learned import LEARNED_FILE, save_learned
 from horoscope.training.card import CARD_FILE, PLOT_FILE
 from horoscope.training.critic import Critic, load_critic
 from horoscope.training.examples import LONGEST, tokenize
@@ -36,19 +37,22 @@ INPUTS = ["input_ids", "attention_mask", "position_ids"]
 def export(directory: Path, output: Path, bits: int = 8, data: Path | None = None) -> None:
     """Write engine, tokenizer and description of the model in `directory` to `output`.
 
-    Its weights are integers of 8 or 4 `bits`; texts of the prepared directory `data` teach 4-bit
-    ones to make up for each other's rounding.
+    Its weights are integers of 8 or 4 `bits`. Texts of the prepared directory `data` teach 4-bit
+    ones to make up for each other's rounding, and their sentences are noted, so that the critic
+    prefers others.
 
     Raises InputError if the directory is no model that `horoscope train` made, or `data` none that
     `horoscope data prepare` made; HoroscopeError if its architecture cannot be converted or
     `output` cannot be written.
     """
     description = load_description(directory)
-    examples = load_examples(data, "train")[:CALIBRATION_TEXTS] if data else []
+    examples = load_examples(data, "train") if data else []
     with _quiet():
         model, tokenizer = load_pretrained(str(directory))
         try:
-            tokenized = tokenize(examples, tokenizer.backend_tokenizer, description, LONGEST)
+            tokenized = tokenize(
+                examples[:CALIBRATION_TEXTS], tokenizer.backend_tokenizer, description, LONGEST
+            )
             engine = compress(
                 convert(model, load_critic(directory)), bits, [each.ids for each in tokenized]
             )
@@ -65,13 +69,14 @@ def export(directory: Path, output: Path, bits: int = 8, data: Path | None = Non
         try:
             ov.save_model(engine, xml, compress_to_fp16=False)
             tokenizer.backend_tokenizer.save(str(Path(aside) / TOKENIZER_FILE))
+            save_learned(Path(aside) / LEARNED_FILE, [example.text for example in examples])
         except Exception as error:  # both libraries raise plain errors
             raise HoroscopeError(
                 f"Cannot write {output} ({str(error).splitlines()[-1]}); is the disk full?"
             ) from None
         parts = [xml, xml.with_suffix(".bin")]
         written = [_described(part) for part in parts]
-        for part in (*parts, Path(aside) / TOKENIZER_FILE):
+        for part in (*parts, Path(aside) / TOKENIZER_FILE, Path(aside) / LEARNED_FILE):
             os.replace(part, output / part.name)
     for name in (CARD_FILE, PLOT_FILE):
         if output.resolve() != directory.resolve() and (directory / name).is_file():
@@ -87,7 +92,7 @@ def _described(path: Path) -> EngineFile:
 
 class StepOfModel(torch.nn.Module):
     """The model as one function of tensors: tokens and cache in, last logits and cache out, and
-    with a critic its score of the last token's sentence."""
+    with a critic its score of the last token."""
 
     def __init__(self, model: Any, critic: Critic | None = None) -> None:
         super().__init__()
@@ -123,8 +128,8 @@ class StepOfModel(torch.nn.Module):
         )
         answer = [made.logits[:, -1]]
         if self.critic is not None:
-            weight, bias = self.critic
-            answer.append((made.hidden_states[-1][:, -1] * weight).sum(-1) + bias)
+            state = made.hidden_states[self.critic.layer][:, -1]
+            answer.append((state * self.critic.weight).sum(-1) + self.critic.bias)
         present = [t for layer in made.past_key_values.layers for t in (layer.keys, layer.values)]
         return (*answer, *present)
 

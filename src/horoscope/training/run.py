@@ -97,8 +97,8 @@ def run(options: Options) -> None:
     training = _load_all(options.data, "train")
     validation = _load_all(options.data, "validation")
     themes = Themes([example.text for example in training]) if options.themes else None
-    if themes:
-        training, validation = _with_theme(training, themes), _with_theme(validation, themes)
+    if themes and not any(themes.of(example.text) for example in training):
+        raise InputError("--themes finds no theme in these texts: they are too few, or too alike.")
     torch.manual_seed(options.seed)
     model, tokenizer = _start(options, training)
     begin, end = begin_and_end(tokenizer)
@@ -191,13 +191,6 @@ def _start(options: Options, training: list[Example]) -> tuple[Any, PreTrainedTo
             "cannot train: train it without --lora."
         )
     return (with_lora(model, options.lora) if options.lora else model), tokenizer
-
-
-def _with_theme(examples: list[Example], themes: Themes) -> list[Example]:
-    found = [example for example in examples if themes.of(example.text)]
-    if not found:
-        raise InputError("--themes finds no theme in these texts: they are too few, or too alike.")
-    return found
 
 
 def _by_topic(examples: list[Example], themes: Themes) -> dict[Topic, list[str]]:
