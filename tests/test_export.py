@@ -16,6 +16,7 @@ from horoscope.dataset import load_examples
 from horoscope.generation import HoroscopeGenerator, Wish
 from horoscope.generation.description import load_description
 from horoscope.generation.engine import Engine
+from horoscope.generation.learned import load_learned
 from horoscope.training.examples import tokenize
 from horoscope.training.models import load_pretrained
 from horoscope.zodiac import Sign, Topic
@@ -185,3 +186,6 @@ def test_texts_make_four_bits_lose_less(prepared_data: Path, tmp_path: Path) -> 
     assert lost["taught"] < 0.9 * lost["rounded"]
     sizes = [(tmp_path / name / "openvino_model.bin").stat().st_size for name in lost]
     assert sizes[0] == sizes[1]
+    sentence = example.text.split(". ")[0]
+    assert sentence in load_learned(tmp_path / "taught")
+    assert sentence not in load_learned(tmp_path / "rounded")

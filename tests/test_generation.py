@@ -23,7 +23,8 @@ from horoscope.generation.description import ModelDescription, load_description
 from horoscope.generation.draft import Draft, theme
 from horoscope.generation.generator import MODELS
 from horoscope.generation.guard import Guard
-from horoscope.generation.sampling import draw
+from horoscope.generation.learned import LEARNED_FILE, load_learned, save_learned
+from horoscope.generation.sampling import draw, surprise
 from horoscope.zodiac import Sign, Topic, UnknownSignError
 
 DAY = datetime.date(2026, 11, 27)
@@ -133,10 +134,13 @@ def test_a_model_directory_without_a_file_is_one_clear_line(tmp_path, file):
     assert_one_line(directory, file)
 
 
-@pytest.mark.parametrize("file", ["model.json", "tokenizer.json", "openvino_model.xml"])
+@pytest.mark.parametrize(
+    "file", ["model.json", "tokenizer.json", "openvino_model.xml", LEARNED_FILE]
+)
 def test_half_a_file_in_a_model_directory_is_one_clear_line(tmp_path, file):
     directory = copy_of_the_model(tmp_path)
     path = directory / file
+    save_learned(directory / LEARNED_FILE, ["Утро будет ясным."])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert_one_line(directory, file)
 
@@ -281,6 +285,22 @@ def test_the_guard_refuses_what_the_text_has_said_already():
 def test_the_guard_doubts_an_hour_that_is_past_a_root_twice_and_the_same_opening(sentence, doubts):
     before = ["Днем вас ждет встреча.", "После работы позвоните другу."]
     assert Guard().doubts(sentence, before) == doubts
+
+
+def test_the_guard_doubts_what_stands_word_for_word_in_the_texts_that_a_model_learned(tmp_path):
+    save_learned(
+        tmp_path / LEARNED_FILE, ["Утро будет ясным. Позвоните «старому» другу!", "Ждите."]
+    )
+    guard = Guard(load_learned(tmp_path))
+    assert guard.doubts("Утро будет ясным.", []) == 1
+    assert guard.doubts("Позвоните старому другу.", []) == 1
+    assert guard.doubts("Утро будет теплым.", []) == 0
+    assert Guard().doubts("Утро будет ясным.", []) == 0
+
+
+def test_surprise_is_how_unlikely_a_token_was():
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], np.float32)) + 7
+    assert surprise(logits, np.array([1, 2])) == pytest.approx(-np.log([0.25, 0.8]), abs=1e-5)
 
 
 @given(

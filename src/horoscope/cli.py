@@ -19,7 +19,6 @@ COMMANDS = {
         "horoscope.training.critic_command:critic",
         "Let a model choose among its sentences.",
     ),
-    "average": ("horoscope.training.average_command:average", "The mean of models."),
     "export": ("horoscope.training.export_command:export", "Make the fast CPU engine of a model."),
     "run": ("horoscope.bot.command:run", "The whole bot in one process."),
     "bot": ("horoscope.bot.command:bot", "The Telegram side alone, on Apache Kafka."),

@@ -22,7 +22,7 @@ import click
 @click.option(
     "--temperature",
     type=click.FloatRange(0.1, 2.0),
-    default=1.05,
+    default=1.1,
     show_default=True,
     help="How boldly candidates are drawn: what fails the critic takes out.",
 )
