@@ -69,14 +69,15 @@ def export(directory: Path, output: Path, bits: int = 8, data: Path | None = Non
         try:
             ov.save_model(engine, xml, compress_to_fp16=False)
             tokenizer.backend_tokenizer.save(str(Path(aside) / TOKENIZER_FILE))
-            save_learned(Path(aside) / LEARNED_FILE, [example.text for example in examples])
+            if examples:
+                save_learned(Path(aside) / LEARNED_FILE, [example.text for example in examples])
         except Exception as error:  # both libraries raise plain errors
             raise HoroscopeError(
                 f"Cannot write {output} ({str(error).splitlines()[-1]}); is the disk full?"
             ) from None
         parts = [xml, xml.with_suffix(".bin")]
         written = [_described(part) for part in parts]
-        for part in (*parts, Path(aside) / TOKENIZER_FILE, Path(aside) / LEARNED_FILE):
+        for part in Path(aside).iterdir():
             os.replace(part, output / part.name)
     for name in (CARD_FILE, PLOT_FILE):
         if output.resolve() != directory.resolve() and (directory / name).is_file():
