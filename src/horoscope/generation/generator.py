@@ -13,7 +13,7 @@ from horoscope.errors import HoroscopeError, InputError
 from horoscope.generation.description import TOKENIZER_FILE, load_description
 from horoscope.generation.draft import Candidate, Draft, Horoscope, Wish, theme
 from horoscope.generation.engine import Engine
-from horoscope.generation.guard import SENTENCE_END, Guard
+from horoscope.generation.guard import REASONS, SENTENCE_END, Guard
 from horoscope.generation.learned import load_learned
 from horoscope.generation.sampling import draw, surprise
 from horoscope.zodiac import Sign, Topic
@@ -55,8 +55,9 @@ class HoroscopeGenerator:
         self._banned = [
             token for token, t in special if t.special and token != self._description.end_id
         ]
-        self.refusals: Counter[str] = Counter()
-        """How often the guard refused a sentence, by reason."""
+        # A rate of what is not there yet would be nothing rather than 0 to Prometheus.
+        self.refusals: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        """How often the guard refused a sentence, by each of its reasons."""
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ write would refuse good texts. docs/decisions.md has the share of people's sente
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from pymorphy3 import MorphAnalyzer
 
@@ -36,6 +36,15 @@ _GOVERNMENT = {
     }.items()
     for preposition in prepositions.split()
 }
+Fault = Literal[
+    "agreement",
+    "government",
+    "verb form",
+    "subject and verb",
+    "relative clause",
+    "pronoun",
+    "tautology",
+]
 _ADJECTIVES = {"ADJF", "PRTF"}
 _PRONOUNS = {
     pronoun: stands_for
@@ -71,7 +80,7 @@ class Grammar:
     def __init__(self) -> None:
         self._parse = lru_cache(50_000)(morphology().parse)
 
-    def fault(self, tokens: Sequence[str], before: Sequence[str]) -> str | None:
+    def fault(self, tokens: Sequence[str], before: Sequence[str]) -> Fault | None:
         """What is wrong with a sentence, given in tokens; `before` is the sentence before it, empty
         for the first."""
         for earlier, first, second in zip(["", *tokens], tokens, tokens[1:], strict=False):

@@ -3,8 +3,9 @@
 import itertools
 import re
 from collections.abc import Sequence
+from typing import Literal, get_args
 
-from horoscope.generation.grammar import WORD, Grammar, is_known, tokenize
+from horoscope.generation.grammar import WORD, Fault, Grammar, is_known, tokenize
 from horoscope.generation.learned import Learned
 from horoscope.zodiac import SIGN_OF_FORM, Sign
 
@@ -21,6 +22,21 @@ ROOT = 6  # letters that a verb and a noun of one root share: fewer may be chanc
 SHORTEST_SENTENCE = 3  # words
 LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
 
+Reason = (
+    Literal[
+        "unfinished",
+        "length",
+        "characters",
+        "another sign",
+        "repetition",
+        "unknown word",
+    ]
+    | Fault
+)
+REASONS: tuple[Reason, ...] = tuple(
+    reason for reasons in get_args(Reason) for reason in get_args(reasons)
+)
+
 
 class Guard:
     """The rules that a text keeps, sentence by sentence; `learned` are the model's texts."""
@@ -29,7 +45,7 @@ class Guard:
         self._grammar = Grammar()
         self._learned = learned or Learned()
 
-    def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> str | None:
+    def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> Reason | None:
         """The reason why `sentence` may not follow the sentences `before`, or None if it may."""
         words = [word.lower() for word in WORD.findall(sentence)]
         if not SENTENCE_END.search(sentence):
