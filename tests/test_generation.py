@@ -253,6 +253,7 @@ class TestCommand:
         ("Подготовьтесь к разговора с начальством.", "government"),
         ("Вечером вы сможет спокойно отдохнуть.", "verb form"),
         ("Важная встреча пройдут очень хорошо.", "subject and verb"),
+        ("После ремонт отдохните дома.", "government"),
         ("Сразу назовите сумму, которые вам помогали.", "relative clause"),
         ("Коллега, который давно помогает вам, расскажет о планах.", None),
         ("Они помогут вам с делами.", "pronoun"),
@@ -280,9 +281,10 @@ def test_the_guard_refuses_what_the_text_has_said_already():
         ("Коллеги поддержат вас и без слов.", 0),
         ("Коллеги поддержат вас, если вы попросите о поддержке.", 1),
         ("После встречи отдохните дома.", 1),
+        ("Вечером вас ждет встреча.", 1),
     ],
 )
-def test_the_guard_doubts_an_hour_that_is_past_a_root_twice_and_the_same_opening(sentence, doubts):
+def test_the_guard_doubts_a_past_hour_a_root_twice_and_what_was_just_said(sentence, doubts):
     before = ["Днем вас ждет встреча.", "После работы позвоните другу."]
     assert Guard().doubts(sentence, before) == doubts
 

@@ -23,7 +23,9 @@ _PREPOSITIONAL = frozenset({"loct", "loc2"})
 _GOVERNMENT = {
     preposition: cases
     for prepositions, cases in {
-        "без для до из из-за из-под от около кроме против у": _GENITIVE,
+        "без для до из из-за из-под от около кроме против у после возле среди вместо мимо насчет": (
+            _GENITIVE
+        ),
         "к ко благодаря вопреки": _DATIVE,
         "через про": _ACCUSATIVE,
         "над перед": _INSTRUMENTAL,

@@ -62,7 +62,7 @@ class Guard:
             return "another sign"
         if any(word == following for word, following in itertools.pairwise(words)):
             return "repetition"
-        if _repeats(words, before):
+        if _repeats(words, before, 4):
             return "repetition"
         if not all(is_known(word) for word in words):
             return "unknown word"
@@ -80,6 +80,7 @@ class Guard:
             # «поддержат вас, если вы попросите о поддержке»
             + self._grammar.repeats_a_root(words, ROOT)
             + (words[:1] == [word.lower() for word in opening])
+            + _repeats(words, before, 3)
             + (sentence in self._learned)
         )
 
@@ -89,9 +90,13 @@ def _hour(sentence: str) -> int | None:
     return next((i for i, hour in enumerate(_HOURS) if hour.match(sentence)), None)
 
 
-def _repeats(words: list[str], before: Sequence[str]) -> bool:
-    """Whether a run of four words stands twice in the text, or the whole sentence does."""
-    runs = list(zip(*(words[k:] for k in range(4)), strict=False))
+def _repeats(words: list[str], before: Sequence[str], length: int) -> bool:
+    """Whether a run of `length` words stands twice in the text, or the whole sentence does."""
+    runs = _runs(words, length)
     earlier = [[word.lower() for word in WORD.findall(sentence)] for sentence in before]
-    seen = {run for ws in earlier for run in zip(*(ws[k:] for k in range(4)), strict=False)}
+    seen = {run for sentence in earlier for run in _runs(sentence, length)}
     return words in earlier or len(set(runs)) < len(runs) or not seen.isdisjoint(runs)
+
+
+def _runs(words: list[str], length: int) -> list[tuple[str, ...]]:
+    return list(zip(*(words[k:] for k in range(length)), strict=False))
