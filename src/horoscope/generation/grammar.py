@@ -48,6 +48,8 @@ Fault = Literal[
     "tautology",
 ]
 _ADJECTIVES = {"ADJF", "PRTF"}
+_THINGS = {"NOUN", *_ADJECTIVES}
+_ACTIONS = {"VERB", "INFN", "ADVB"}
 _PRONOUNS = {
     pronoun: stands_for
     for pronouns, stands_for in {
@@ -90,6 +92,8 @@ class Grammar:
                 return "agreement"
             if first in _GOVERNMENT and not self._governed(_GOVERNMENT[first], second):
                 return "government"
+            if first == "о" and second[0] in "аиоуэ":  # «о ответе»
+                return "government"
             if first == "вы" and earlier != "," and self._wrong_for_you(second):
                 return "verb form"
         if self._subject_disagrees(tokens):
@@ -98,7 +102,7 @@ class Grammar:
             return "relative clause"
         if self._dangles(tokens, before):
             return "pronoun"
-        if self._repeats_a_word(tokens):
+        if self._repeats_a_word(tokens, _THINGS):
             return "tautology"
         return None
 
@@ -188,14 +192,19 @@ class Grammar:
             for tag in self._tags(word)
         )
 
-    def _repeats_a_word(self, words: Sequence[str]) -> bool:
-        """«с уборкой и другими уборками»: a noun or an adjective twice in a sentence."""
+    def repeats_an_action(self, words: Sequence[str]) -> bool:
+        """«Обсудите расходы и обсудите сроки»: a verb or an adverb twice in a sentence."""
+        return self._repeats_a_word(words, _ACTIONS)
+
+    def _repeats_a_word(self, words: Sequence[str], parts: set[str]) -> bool:
+        """«с уборкой и другими уборками»: a word of these parts of speech twice in a sentence."""
         seen: set[str] = set()
         for word in words:
             parse = self._parse(word)[0]
-            if parse.tag.POS not in {"NOUN", *_ADJECTIVES} or "Apro" in parse.tag:
+            if parse.tag.POS not in parts or "Apro" in parse.tag:
                 continue
-            if parse.normal_form in {"друг", "день", "раз"}:  # «друг друга», «день за днем»
+            # «друг друга», «день за днем», «снова и снова»
+            if parse.normal_form in {"друг", "день", "раз", "быть", "снова"}:
                 continue
             if parse.normal_form in seen:
                 return True

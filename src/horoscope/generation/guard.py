@@ -17,7 +17,9 @@ _HOURS = (
     re.compile(r"Днем |В середине дня|После обеда|Во второй половине"),
     re.compile(r"Вечер|К вечеру|К концу дня"),
     re.compile(r"Перед сном"),
+    re.compile(r"Завтра"),
 )
+_READERS = (re.compile(r"[Оо]динок"), re.compile(r"[Пп]артнер|[Лл]юбим\w+ человек"))
 ROOT = 6  # letters that a verb and a noun of one root share: fewer may be chance
 SHORTEST_SENTENCE = 3  # words
 LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
@@ -79,6 +81,12 @@ class Guard:
             (hour is not None and any(hour <= other for other in past if other is not None))
             # «поддержат вас, если вы попросите о поддержке»
             + self._grammar.repeats_a_root(words, ROOT)
+            # «Одиноким Тельцам захочется тепла. Партнер предложит …»
+            + (
+                any(reader.search(sentence) for reader in _READERS)
+                and all(reader.search(" ".join([*before, sentence])) for reader in _READERS)
+            )
+            + self._grammar.repeats_an_action(words)
             + (words[:1] == [word.lower() for word in opening])
             + _repeats(words, before, 3)
             + (sentence in self._learned)
@@ -86,7 +94,7 @@ class Guard:
 
 
 def _hour(sentence: str) -> int | None:
-    """Which part of the day a sentence opens with, from 0 (morning) to 3 (bedtime)."""
+    """Which part of the day a sentence opens with, from 0 (morning) to 4 (tomorrow)."""
     return next((i for i, hour in enumerate(_HOURS) if hour.match(sentence)), None)
 
 
