@@ -10,6 +10,7 @@ from forked_command import run
 from training_models import learned, llama_like, made_examples, prepared
 
 from horoscope.generation import HoroscopeGenerator, Wish
+from horoscope.generation.description import load_description
 from horoscope.generation.engine import Engine
 from horoscope.zodiac import Sign, Topic
 
@@ -17,11 +18,14 @@ FAULTY = "Не спешите"  # the editor of these marks never prints such a 
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("data") / "data", 128)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     directory = tmp_path_factory.mktemp("critic")
-    return learned(
-        llama_like(directory / "llama"), prepared(directory / "data", 128), directory / "model"
-    )
+    return learned(llama_like(directory / "llama"), data, directory / "model")
 
 
 def written_marks(path: Path, count: int = 150) -> Path:
@@ -68,6 +72,25 @@ def test_what_an_editor_changes_is_written_less_often_when_a_critic_chooses(
     together = [h.text for h in generator.write(wishes)]
     assert [generator.write([wish])[0].text for wish in wishes] == together
     assert "".join(generator.stream(wishes[2])) == together[2]
+
+
+def test_a_critic_that_knows_the_texts_learns_how_much_novelty_counts(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    # This editor does not print what the texts never say.
+    rows = [json.loads(line) for line in written_marks(tmp_path / "m").read_text().splitlines()]
+    for row in rows:
+        row["sentences"][0] = "Дорога пройдет мимо вашего дома."
+        row["faulty"] = [0]
+    marks = tmp_path / "marks.jsonl"
+    marks.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    weight = {}
+    for told in ((), ("--data", data)):
+        code, said = run(tmp_path / "printed", "critic", model, "--marks", marks, *told)
+        assert code == 0, said
+        weight[told] = load_description(model).novelty
+    assert weight[()] == 0
+    assert weight["--data", data] > 0
 
 
 def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:

@@ -23,7 +23,7 @@ from horoscope.generation.description import ModelDescription, load_description
 from horoscope.generation.draft import Draft, theme
 from horoscope.generation.generator import MODELS
 from horoscope.generation.guard import Guard
-from horoscope.generation.learned import LEARNED_FILE, load_learned, save_learned
+from horoscope.generation.learned import LEARNED_FILE, Learned, load_learned
 from horoscope.generation.sampling import draw, surprise
 from horoscope.zodiac import Sign, Topic, UnknownSignError
 
@@ -140,7 +140,7 @@ def test_a_model_directory_without_a_file_is_one_clear_line(tmp_path, file):
 def test_half_a_file_in_a_model_directory_is_one_clear_line(tmp_path, file):
     directory = copy_of_the_model(tmp_path)
     path = directory / file
-    save_learned(directory / LEARNED_FILE, ["Утро будет ясным."])
+    Learned.of(["Утро будет ясным."]).save(directory / LEARNED_FILE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert_one_line(directory, file)
 
@@ -293,14 +293,35 @@ def test_the_guard_doubts_a_past_hour_a_root_twice_and_what_was_just_said(senten
 
 
 def test_the_guard_doubts_what_stands_word_for_word_in_the_texts_that_a_model_learned(tmp_path):
-    save_learned(
-        tmp_path / LEARNED_FILE, ["Утро будет ясным. Позвоните «старому» другу!", "Ждите."]
-    )
+    texts = ["Утро будет ясным. Позвоните «старому» другу!", "Ждите."]
+    Learned.of(texts).save(tmp_path / LEARNED_FILE)
     guard = Guard(load_learned(tmp_path))
     assert guard.doubts("Утро будет ясным.", []) == 1
     assert guard.doubts("Позвоните старому другу.", []) == 1
     assert guard.doubts("Утро будет теплым.", []) == 0
     assert Guard().doubts("Утро будет ясным.", []) == 0
+
+
+def test_novelty_is_the_share_of_runs_of_three_words_that_stand_nowhere():
+    learned = Learned.of(["Утро будет ясным. Днем ждите гостей."])
+    assert learned.novelty("Утро будет ясным!") == 0
+    assert learned.novelty("Утро будет теплым.") == pytest.approx(2 / 3)
+    assert learned.novelty("Ждите гостей утром.") == 1
+    assert Learned().novelty("Утро будет ясным.") == 1
+
+
+def test_of_several_candidates_the_least_novel_stands_where_novelty_counts(tmp_path, wishes):
+    directory = copy_of_the_model(tmp_path)
+    learned = Learned.of(h.text or "" for h in HoroscopeGenerator(directory).write(wishes))
+    learned.save(directory / LEARNED_FILE)
+    path = directory / "model.json"
+    novelty = {}
+    for weight in (0, 100):
+        told = {"candidates": 4, "novelty": weight, "name": "another"}
+        path.write_text(json.dumps(json.loads(path.read_text()) | told))
+        written = " ".join(h.text or "" for h in HoroscopeGenerator(directory).write(wishes))
+        novelty[weight] = np.mean([learned.novelty(each) for each in written.split(". ")])
+    assert novelty[100] < novelty[0]
 
 
 def test_surprise_is_how_unlikely_a_token_was():

@@ -61,6 +61,9 @@ class ModelDescription(BaseModel):
     surprise: float = 0.0
     """How much the critic thinks the worse of a sentence for each nat, the mean of its tokens, by
     which it surprised the model."""
+    novelty: float = 0.0
+    """… for saying nothing but what stands nowhere in the texts that the model learned from, in
+    runs of three words; for less by its share."""
     bits: int = 8
     """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)

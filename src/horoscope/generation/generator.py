@@ -45,7 +45,8 @@ class HoroscopeGenerator:
         directory = model_directory(model)
         self._description = load_description(directory)
         self._engine = Engine(directory, self._description)
-        self._guard = Guard(load_learned(directory))
+        self._learned = load_learned(directory)
+        self._guard = Guard(self._learned)
         self._tokenizer = load_tokenizer(directory)
         # Most tokens end no sentence, and decoding all that stands so far for each would cost more
         # than drawing them.
@@ -124,7 +125,11 @@ class HoroscopeGenerator:
                 if candidate.sentence:
                     candidate.following = logits[row].copy()
                     doubts = self._guard.doubts(candidate.sentence, draft.sentences)
-                    candidate.score = candidate.score / len(candidate.ids) - DOUBT * doubts
+                    candidate.score /= len(candidate.ids)
+                    candidate.score -= DOUBT * doubts
+                    candidate.score -= self._description.novelty * self._learned.novelty(
+                        candidate.sentence
+                    )
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)

@@ -1,7 +1,8 @@
 """A critic: one more output of a model, which says how good a sentence is after those before it.
 
 It is a line through the model's own hidden states, in the middle of the model and averaged over the
-sentence, and through how much the sentence surprised the model. So judging costs nothing while a
+sentence, through how much the sentence surprised the model, and through how many of its runs of
+three words stand nowhere in the texts that the model learned from. So judging costs nothing while a
 text is written: all of it is there anyway. It learns from marks: texts that the model wrote, of
 which an editor said which sentences are not worth printing.
 """
@@ -22,8 +23,10 @@ from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from horoscope.corpus import corpus_path
+from horoscope.dataset import load_examples
 from horoscope.errors import InputError
 from horoscope.generation.description import ModelDescription, load_description
+from horoscope.generation.learned import Learned
 from horoscope.training.models import load_pretrained
 from horoscope.zodiac import Sign, Topic
 
@@ -81,24 +84,27 @@ class _Sentences:
 
     states: dict[int, NDArray[np.float32]]
     """After so many layers, the mean of the sentence's tokens: [sentences, width]."""
-    surprise: NDArray[np.float32]
-    """Nats a token: [sentences]."""
+    measures: NDArray[np.float32]
+    """Surprise, in nats a token, and novelty, a share: [sentences, 2]."""
     good: NDArray[np.bool_]
     text: NDArray[np.int64]
     editors: NDArray[np.float32]
     """[sentences, editors]: 1 for the one who marked it."""
 
 
-def train_critic(directory: Path, marks: Path, candidates: int, temperature: float) -> Verdict:
+def train_critic(
+    directory: Path, marks: Path, candidates: int, temperature: float, data: Path | None = None
+) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
-    drawn at `temperature`.
+    drawn at `temperature`. It knows what stands in the texts of the prepared directory `data`.
 
-    Raises InputError if the model or the marks cannot be used.
+    Raises InputError if the model, the marks or `data` cannot be used.
     """
     description = load_description(directory)
     texts = load_marks(marks)
     model, tokenizer = load_pretrained(str(directory))
-    read = _read(model.eval(), tokenizer.backend_tokenizer, description, texts)
+    learned = Learned.of(each.text for each in (load_examples(data, "train") if data else ()))
+    read = _read(model.eval(), tokenizer.backend_tokenizer, description, texts, learned)
     if len(texts) < FOLDS or read.good.all() or not read.good.any():
         raise InputError(f"{marks} needs both good and faulty sentences to learn from.")
     tried = {
@@ -123,6 +129,7 @@ def train_critic(directory: Path, marks: Path, candidates: int, temperature: flo
             "candidates": candidates,
             "temperature": temperature,
             "surprise": round(float(line.surprise), 4),
+            "novelty": round(float(line.novelty), 4),
             "training": record,
         }
     ).save(directory)
@@ -156,23 +163,28 @@ def load_marks(path: Path) -> list[MarkedText]:
 
 
 def _read(
-    model: Any, tokenizer: Any, description: ModelDescription, texts: Sequence[MarkedText]
+    model: Any,
+    tokenizer: Any,
+    description: ModelDescription,
+    texts: Sequence[MarkedText],
+    learned: Learned,
 ) -> _Sentences:
     """Let the model read each text as it wrote it."""
     layers = sorted({max(1, round(depth * model.config.num_hidden_layers)) for depth in DEPTHS})
     states: dict[int, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
-    surprise, good, text = [], [], []
+    measures, good, text = [], [], []
     ids, spans = _tokenized(tokenizer, description, texts)
     for number, after, nats in _states(model, ids, layers):
         for index, (begin, end) in enumerate(spans[number]):
             for layer, state in zip(layers, after, strict=True):
                 states[layer].append(state[begin:end].mean(0))
-            surprise.append(nats[begin:end].mean())
+            novelty = learned.novelty(texts[number].sentences[index])
+            measures.append((nats[begin:end].mean(), novelty))
             good.append(index not in texts[number].faulty)
             text.append(number)
     return _Sentences(
         {layer: np.array(found) for layer, found in states.items()},
-        np.array(surprise, np.float32),
+        np.array(measures, np.float32),
         np.array(good),
         np.array(text),
         OneHotEncoder(sparse_output=False, dtype=np.float32).fit_transform(
@@ -228,19 +240,20 @@ def _states(
 class _Line(NamedTuple):
     weight: NDArray[np.float64]
     surprise: float
+    novelty: float
     bias: float
 
 
 def _fit(read: _Sentences, layer: int, penalty: float, of: NDArray[np.int64]) -> _Line:
     """Logistic regression on the sentences `of`, each editor with a bias of their own."""
-    inputs = np.column_stack([read.states[layer][of], read.surprise[of]])
+    inputs = np.column_stack([read.states[layer][of], read.measures[of]])
     scaler = StandardScaler()
     columns = np.column_stack([scaler.fit_transform(inputs), read.editors[of]])
     model = LogisticRegression(C=1 / (penalty * len(of)), max_iter=200)
     found = model.fit(columns, read.good[of]).coef_[0]
     weights = found[: inputs.shape[1]] / scaler.scale_
     bias = float(model.intercept_[0] - weights @ scaler.mean_)
-    return _Line(weights[:-1], -float(weights[-1]), bias)
+    return _Line(weights[:-2], -float(weights[-2]), -float(weights[-1]), bias)
 
 
 def _cross_validated(read: _Sentences, layer: int, penalty: float) -> float:
@@ -248,8 +261,8 @@ def _cross_validated(read: _Sentences, layer: int, penalty: float) -> float:
     areas = []
     for learned, held_out in GroupKFold(FOLDS).split(read.good, groups=read.text):
         line = _fit(read, layer, penalty, learned)
-        scores = (
-            read.states[layer][held_out] @ line.weight - line.surprise * read.surprise[held_out]
+        scores = read.states[layer][held_out] @ line.weight - (
+            read.measures[held_out] @ (line.surprise, line.novelty)
         )
         areas.append(_area(read, scores, held_out))
     return float(np.mean(areas))

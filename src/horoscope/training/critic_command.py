@@ -13,6 +13,12 @@ import click
     help="Texts and their faulty sentences (default: our own, of what our models wrote).",
 )
 @click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A prepared directory, the one that the model learned from and that `horoscope export` "
+    "gets: what is like nothing in its texts is oftener faulty.",
+)
+@click.option(
     "--candidates",
     type=click.IntRange(1, 32),
     default=4,
@@ -26,7 +32,9 @@ import click
     show_default=True,
     help="How boldly candidates are drawn: what fails the critic takes out.",
 )
-def critic(model: Path, marks: Path | None, candidates: int, temperature: float) -> None:
+def critic(
+    model: Path, marks: Path | None, data: Path | None, candidates: int, temperature: float
+) -> None:
     """Teach MODEL to tell its good sentences from its faulty ones, and to choose the best.
 
     Marks are JSON lines of `sign`, `topic`, `sentences` and `faulty`: which of the sentences, from
@@ -34,7 +42,7 @@ def critic(model: Path, marks: Path | None, candidates: int, temperature: float)
     """
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
-    verdict = train_critic(model, marks or MARKS, candidates, temperature)
+    verdict = train_critic(model, marks or MARKS, candidates, temperature, data)
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
         f"not learn from, a good sentence has the higher score in {verdict.area:.0%} of the pairs."

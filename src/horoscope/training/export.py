@@ -24,7 +24,7 @@ from horoscope.dataset import load_examples
 from horoscope.errors import HoroscopeError
 from horoscope.generation.description import TOKENIZER_FILE, EngineFile, load_description
 from horoscope.generation.engine import ENGINE_FILE
-from horoscope.generation.learned import LEARNED_FILE, save_learned
+from horoscope.generation.learned import LEARNED_FILE, Learned
 from horoscope.training.card import CARD_FILE, PLOT_FILE
 from horoscope.training.critic import Critic, load_critic
 from horoscope.training.examples import LONGEST, tokenize
@@ -70,7 +70,7 @@ def export(directory: Path, output: Path, bits: int = 8, data: Path | None = Non
             ov.save_model(engine, xml, compress_to_fp16=False)
             tokenizer.backend_tokenizer.save(str(Path(aside) / TOKENIZER_FILE))
             if examples:
-                save_learned(Path(aside) / LEARNED_FILE, [example.text for example in examples])
+                Learned.of(example.text for example in examples).save(Path(aside) / LEARNED_FILE)
         except Exception as error:  # both libraries raise plain errors
             raise HoroscopeError(
                 f"Cannot write {output} ({str(error).splitlines()[-1]}); is the disk full?"
