@@ -84,13 +84,14 @@ def test_a_critic_that_knows_the_texts_learns_how_much_novelty_counts(
         row["faulty"] = [0]
     marks = tmp_path / "marks.jsonl"
     marks.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    weight = {}
-    for told in ((), ("--data", data)):
-        code, said = run(tmp_path / "printed", "critic", model, "--marks", marks, *told)
+    told = {}
+    for more in ((), ("--data", data)):
+        code, said = run(tmp_path / "printed", "critic", model, "--marks", marks, *more)
         assert code == 0, said
-        weight[told] = load_description(model).novelty
-    assert weight[()] == 0
-    assert weight["--data", data] > 0
+        told[bool(more)] = load_description(model)
+    assert (told[False].novelty, told[False].commonness) == (0, 0)
+    assert told[True].novelty > 0
+    assert told[True].commonness == 0.5
 
 
 def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:

@@ -310,18 +310,28 @@ def test_novelty_is_the_share_of_runs_of_three_words_that_stand_nowhere():
     assert Learned().novelty("Утро будет ясным.") == 1
 
 
-def test_of_several_candidates_the_least_novel_stands_where_novelty_counts(tmp_path, wishes):
+def test_commonness_tells_how_often_the_texts_say_the_like():
+    learned = Learned.of(["Утро будет ясным. Утро будет ясным и теплым.", "Ждите."])
+    assert learned.commonness("Вечером придут гости.") == 0
+    # «begin утро будет» and «утро будет ясным» twice, «будет ясным end» once.
+    expected = (2 * np.log(3) + np.log(2)) / 3
+    assert learned.commonness("Утро будет ясным.") == pytest.approx(expected)
+    assert Learned().commonness("Утро будет ясным.") == 0
+
+
+@pytest.mark.parametrize("dislike", ["novelty", "commonness"])
+def test_of_several_candidates_stands_what_is_less_disliked(tmp_path, wishes, dislike):
     directory = copy_of_the_model(tmp_path)
     learned = Learned.of(h.text or "" for h in HoroscopeGenerator(directory).write(wishes))
     learned.save(directory / LEARNED_FILE)
     path = directory / "model.json"
-    novelty = {}
+    found = {}
     for weight in (0, 100):
-        told = {"candidates": 4, "novelty": weight, "name": "another"}
+        told = {"candidates": 4, dislike: weight, "name": "another"}
         path.write_text(json.dumps(json.loads(path.read_text()) | told))
         written = " ".join(h.text or "" for h in HoroscopeGenerator(directory).write(wishes))
-        novelty[weight] = np.mean([learned.novelty(each) for each in written.split(". ")])
-    assert novelty[100] < novelty[0]
+        found[weight] = np.mean([getattr(learned, dislike)(each) for each in written.split(". ")])
+    assert found[100] < found[0]
 
 
 def test_surprise_is_how_unlikely_a_token_was():

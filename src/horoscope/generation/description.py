@@ -64,6 +64,9 @@ class ModelDescription(BaseModel):
     novelty: float = 0.0
     """… for saying nothing but what stands nowhere in the texts that the model learned from, in
     runs of three words; for less by its share."""
+    commonness: float = 0.0
+    """… for each unit of how common its runs of three words are in these texts: the model says the
+    commonest oftenest, and so the same to everyone."""
     bits: int = 8
     """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)

@@ -126,10 +126,7 @@ class HoroscopeGenerator:
                     candidate.following = logits[row].copy()
                     doubts = self._guard.doubts(candidate.sentence, draft.sentences)
                     candidate.score /= len(candidate.ids)
-                    candidate.score -= DOUBT * doubts
-                    candidate.score -= self._description.novelty * self._learned.novelty(
-                        candidate.sentence
-                    )
+                    candidate.score -= DOUBT * doubts + self._dislike(candidate.sentence)
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)
@@ -187,6 +184,13 @@ class HoroscopeGenerator:
                 if rows[row][1].writing and not rows[row][0].done
             ]
         return tokens
+
+    def _dislike(self, sentence: str) -> float:
+        """What the critic finds in a sentence beside the texts that the model learned from."""
+        model, learned = self._description, self._learned
+        return model.novelty * learned.novelty(sentence) + model.commonness * learned.commonness(
+            sentence
+        )
 
     def _refusal(self, draft: Draft) -> Callable[[str], str | None]:
         def refuse(sentence: str) -> str | None:

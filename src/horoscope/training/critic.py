@@ -93,10 +93,16 @@ class _Sentences:
 
 
 def train_critic(
-    directory: Path, marks: Path, candidates: int, temperature: float, data: Path | None = None
+    directory: Path,
+    marks: Path,
+    candidates: int,
+    temperature: float,
+    data: Path | None = None,
+    commonness: float = 0.0,
 ) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
-    drawn at `temperature`. It knows what stands in the texts of the prepared directory `data`.
+    drawn at `temperature`. It knows what stands in the texts of the prepared directory `data`, and
+    takes `commonness` off for what is common there.
 
     Raises InputError if the model, the marks or `data` cannot be used.
     """
@@ -130,6 +136,7 @@ def train_critic(
             "temperature": temperature,
             "surprise": round(float(line.surprise), 4),
             "novelty": round(float(line.novelty), 4),
+            "commonness": commonness,
             "training": record,
         }
     ).save(directory)

@@ -19,6 +19,14 @@ import click
     "gets: what is like nothing in its texts is oftener faulty.",
 )
 @click.option(
+    "--commonness",
+    type=click.FloatRange(0, 5),
+    default=0.5,
+    show_default=True,
+    help="With --data: how much less a candidate is liked for what those texts often say; with "
+    "more of it texts differ more and are a little oftener faulty.",
+)
+@click.option(
     "--candidates",
     type=click.IntRange(1, 32),
     default=4,
@@ -33,7 +41,12 @@ import click
     help="How boldly candidates are drawn: what fails the critic takes out.",
 )
 def critic(
-    model: Path, marks: Path | None, data: Path | None, candidates: int, temperature: float
+    model: Path,
+    marks: Path | None,
+    data: Path | None,
+    commonness: float,
+    candidates: int,
+    temperature: float,
 ) -> None:
     """Teach MODEL to tell its good sentences from its faulty ones, and to choose the best.
 
@@ -42,7 +55,9 @@ def critic(
     """
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
-    verdict = train_critic(model, marks or MARKS, candidates, temperature, data)
+    verdict = train_critic(
+        model, marks or MARKS, candidates, temperature, data, commonness if data else 0.0
+    )
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
         f"not learn from, a good sentence has the higher score in {verdict.area:.0%} of the pairs."
