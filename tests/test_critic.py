@@ -91,7 +91,7 @@ def test_a_critic_that_knows_the_texts_learns_how_much_novelty_counts(
         told[bool(more)] = load_description(model)
     assert (told[False].novelty, told[False].commonness) == (0, 0)
     assert told[True].novelty > 0
-    assert told[True].commonness == 0.5
+    assert told[True].commonness == 0.85
 
 
 def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:

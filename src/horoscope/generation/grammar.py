@@ -116,7 +116,7 @@ class Grammar:
         possessive = self._parse(adjective)[0].normal_form in {"ваш", "наш", "свой"}
         if not possessive and any("Apro" in t or "Subx" in t or "Anum" in t for t in left):
             return False  # «все», «знакомый», «первое» stand for a noun as well
-        if any(tag.case == "ablt" for tag in left):
+        if any(tag.case == "ablt" for tag in left) and not all(tag.case == "ablt" for tag in right):
             return False  # «особенно важной поддержка будет»
         if adjective in {"лучшему", "полный"} or noun == "полгода":
             return False  # «меняются к лучшему отношения», «день, полный забот», «первые полгода»

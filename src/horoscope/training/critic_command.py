@@ -21,7 +21,7 @@ import click
 @click.option(
     "--commonness",
     type=click.FloatRange(0, 5),
-    default=0.5,
+    default=0.85,
     show_default=True,
     help="With --data: how much less a candidate is liked for what those texts often say; with "
     "more of it texts differ more and are a little oftener faulty.",
@@ -29,14 +29,14 @@ import click
 @click.option(
     "--candidates",
     type=click.IntRange(1, 32),
-    default=4,
+    default=8,
     show_default=True,
     help="How many ways to say each sentence the model shall try.",
 )
 @click.option(
     "--temperature",
     type=click.FloatRange(0.1, 2.0),
-    default=1.1,
+    default=0.9,
     show_default=True,
     help="How boldly candidates are drawn: what fails the critic takes out.",
 )
