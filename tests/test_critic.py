@@ -3,6 +3,7 @@
 import datetime
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,14 +85,20 @@ def test_a_critic_that_knows_the_texts_learns_how_much_novelty_counts(
         row["faulty"] = [0]
     marks = tmp_path / "marks.jsonl"
     marks.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    told = {}
-    for more in ((), ("--data", data)):
-        code, said = run(tmp_path / "printed", "critic", model, "--marks", marks, *more)
-        assert code == 0, said
-        told[bool(more)] = load_description(model)
-    assert (told[False].novelty, told[False].commonness) == (0, 0)
-    assert told[True].novelty > 0
-    assert told[True].commonness == 0.85
+    model = Path(shutil.copytree(model, tmp_path / "model"))
+    printed = tmp_path / "printed"
+    code, said = run(printed, "critic", model, "--marks", marks)
+    assert code == 0, said
+    assert load_description(model).novelty == 0
+
+    code, said = run(printed, "critic", model, "--marks", marks, "--data", data)
+    assert code == 0, said
+    assert f"horoscope export {model} --data {data}" in said
+    assert load_description(model).novelty > 0
+
+    code, said = run(printed, "critic", model, "--marks", marks, "--data", tmp_path)
+    assert code == 2
+    assert "data prepare" in said
 
 
 def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:

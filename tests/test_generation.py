@@ -145,6 +145,12 @@ def test_half_a_file_in_a_model_directory_is_one_clear_line(tmp_path, file):
     assert_one_line(directory, file)
 
 
+def test_notes_of_an_older_version_are_one_clear_line(tmp_path):
+    directory = copy_of_the_model(tmp_path)
+    np.save(directory / LEARNED_FILE, np.array([5, 700], np.uint32))
+    assert_one_line(directory, "another version")
+
+
 def test_half_a_download_of_the_weights_is_one_clear_line(tmp_path):
     directory = copy_of_the_model(tmp_path)
     path = directory / "openvino_model.bin"
@@ -285,12 +291,18 @@ def test_the_guard_refuses_what_the_text_has_said_already():
         ("После встречи отдохните дома.", 1),
         ("Вечером вас ждет встреча.", 1),
         ("Обсудите расходы и обсудите сроки.", 1),
+        ("Завтрак приготовьте вместе с семьей.", 0),
         ("Одинокие Раки получат ответ от партнера.", 1),
     ],
 )
 def test_the_guard_doubts_a_past_hour_a_root_twice_and_what_was_just_said(sentence, doubts):
     before = ["Днем вас ждет встреча.", "После работы позвоните другу."]
     assert Guard().doubts(sentence, before) == doubts
+
+
+def test_the_guard_doubts_what_comes_after_tomorrow():
+    assert Guard().doubts("Вечером отдохните дома.", ["Завтра придут гости."]) == 1
+    assert Guard().doubts("Вечером отдохните дома.", ["Завтрак будет вкусным."]) == 0
 
 
 def test_the_guard_doubts_what_stands_word_for_word_in_the_texts_that_a_model_learned(tmp_path):

@@ -62,11 +62,11 @@ class ModelDescription(BaseModel):
     """How much the critic thinks the worse of a sentence for each nat, the mean of its tokens, by
     which it surprised the model."""
     novelty: float = 0.0
-    """… for saying nothing but what stands nowhere in the texts that the model learned from, in
-    runs of three words; for less by its share."""
+    """What a sentence loses for saying only what stands nowhere in the texts that the model learned
+    from: so much times its `Learned.novelty`, from 0 to 1."""
     commonness: float = 0.0
-    """… for each unit of how common its runs of three words are in these texts: the model says the
-    commonest oftenest, and so the same to everyone."""
+    """What it loses for what these texts often say: so much times its `Learned.commonness`. The
+    likeliest sentences are the commonest, and would be the same for everyone."""
     bits: int = 8
     """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)

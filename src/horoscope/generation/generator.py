@@ -186,7 +186,7 @@ class HoroscopeGenerator:
         return tokens
 
     def _dislike(self, sentence: str) -> float:
-        """What the critic finds in a sentence beside the texts that the model learned from."""
+        """What a sentence's novelty and commonness take off its score."""
         model, learned = self._description, self._learned
         return model.novelty * learned.novelty(sentence) + model.commonness * learned.commonness(
             sentence

@@ -23,9 +23,9 @@ _PREPOSITIONAL = frozenset({"loct", "loc2"})
 _GOVERNMENT = {
     preposition: cases
     for prepositions, cases in {
-        "без для до из из-за из-под от около кроме против у после возле среди вместо мимо насчет": (
-            _GENITIVE
-        ),
+        "без для до из из-за из-под от около кроме против у возле среди вместо насчет": _GENITIVE,
+        # An adverb, too («после друзья пригласят вас»), but nowhere so in our data.
+        "после": _GENITIVE,
         "к ко благодаря вопреки": _DATIVE,
         "через про": _ACCUSATIVE,
         "над перед": _INSTRUMENTAL,
@@ -203,7 +203,7 @@ class Grammar:
             parse = self._parse(word)[0]
             if parse.tag.POS not in parts or "Apro" in parse.tag:
                 continue
-            # «друг друга», «день за днем», «снова и снова»
+            # «друг друга», «день за днем», «снова и снова», «будет …, и будет …»
             if parse.normal_form in {"друг", "день", "раз", "быть", "снова"}:
                 continue
             if parse.normal_form in seen:

@@ -15,10 +15,8 @@ from horoscope.generation.grammar import WORD
 
 LEARNED_FILE = "learned.npy"
 RUN = 3  # words, or the sentence's begin and end
+NOTE = np.dtype([("checksum", np.uint32), ("count", np.uint8)])  # counts end at 255
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?…])[»\")]*\s+")
-
-
-NOTE = np.dtype([("checksum", np.uint32), ("count", np.uint8)])
 
 
 class Learned:
@@ -73,9 +71,12 @@ def load_learned(directory: Path) -> Learned:
     if not path.is_file():
         return Learned()
     try:
-        return Learned(np.load(path).astype(NOTE))
+        notes = np.load(path)
     except (ValueError, EOFError):
         raise InputError(f"{path} is damaged; copy the model again.") from None
+    if notes.dtype != NOTE or not len(notes):
+        raise InputError(f"{path} is of another version; run `horoscope export --data` again.")
+    return Learned(notes)
 
 
 def _words(sentence: str) -> list[str]:

@@ -97,19 +97,19 @@ def train_critic(
     marks: Path,
     candidates: int,
     temperature: float,
+    commonness: float,
     data: Path | None = None,
-    commonness: float = 0.0,
 ) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
-    drawn at `temperature`. It knows what stands in the texts of the prepared directory `data`, and
-    takes `commonness` off for what is common there.
+    drawn at `temperature`, each the less liked by `commonness` the more common it is. The critic
+    learns what counts that stands nowhere in the texts of the prepared directory `data`.
 
     Raises InputError if the model, the marks or `data` cannot be used.
     """
     description = load_description(directory)
     texts = load_marks(marks)
-    model, tokenizer = load_pretrained(str(directory))
     learned = Learned.of(each.text for each in (load_examples(data, "train") if data else ()))
+    model, tokenizer = load_pretrained(str(directory))
     read = _read(model.eval(), tokenizer.backend_tokenizer, description, texts, learned)
     if len(texts) < FOLDS or read.good.all() or not read.good.any():
         raise InputError(f"{marks} needs both good and faulty sentences to learn from.")

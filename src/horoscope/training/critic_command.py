@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command(epilog="Then: horoscope export MODEL.")
+@click.command(epilog="Then: horoscope export MODEL --data DIR.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--marks",
@@ -23,8 +23,8 @@ import click
     type=click.FloatRange(0, 5),
     default=0.85,
     show_default=True,
-    help="With --data: how much less a candidate is liked for what those texts often say; with "
-    "more of it texts differ more and are a little oftener faulty.",
+    help="How much less a candidate is liked for what the texts of `horoscope export --data` often "
+    "say; with more of it texts differ more and are a little oftener faulty.",
 )
 @click.option(
     "--candidates",
@@ -55,11 +55,10 @@ def critic(
     """
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
-    verdict = train_critic(
-        model, marks or MARKS, candidates, temperature, data, commonness if data else 0.0
-    )
+    verdict = train_critic(model, marks or MARKS, candidates, temperature, commonness, data)
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
         f"not learn from, a good sentence has the higher score in {verdict.area:.0%} of the pairs."
     )
-    click.echo(f"Saved in {model}; next: horoscope export {model}")
+    with_data = f" --data {data}" if data else ""
+    click.echo(f"Saved in {model}; next: horoscope export {model}{with_data}")

@@ -18,7 +18,8 @@ import click
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="With --bits 4: a prepared directory whose texts make rounding less of a loss (minutes).",
+    help="A prepared directory, the one that the model learned from: what stands in its texts is "
+    "noted for the critic; with --bits 4 they also make rounding less of a loss (minutes).",
 )
 def export(model: Path, output: Path | None, bits: str, data: Path | None) -> None:
     """Make the CPU engine of MODEL, a directory made by `horoscope train`.
