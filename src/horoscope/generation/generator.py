@@ -187,10 +187,9 @@ class HoroscopeGenerator:
 
     def _dislike(self, sentence: str) -> float:
         """What a sentence's novelty and commonness take off its score."""
-        model, learned = self._description, self._learned
-        return model.novelty * learned.novelty(sentence) + model.commonness * learned.commonness(
-            sentence
-        )
+        novelty = self._description.novelty * self._learned.novelty(sentence)
+        commonness = self._description.commonness * self._learned.commonness(sentence)
+        return novelty + commonness
 
     def _refusal(self, draft: Draft) -> Callable[[str], str | None]:
         def refuse(sentence: str) -> str | None:

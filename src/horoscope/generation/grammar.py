@@ -124,7 +124,7 @@ class Grammar:
 
     def _governed(self, cases: frozenset[str], word: str) -> bool:
         tags = self._tags(word)
-        if not all(tag.POS in {"NOUN", "NPRO", *_ADJECTIVES} for tag in tags):
+        if not all(tag.POS in {"NPRO", *_THINGS} for tag in tags):
             return True
         # «взять в помощники», «пойти в гости» have the old accusative of the living.
         living = "loct" in cases and "accs" in cases
@@ -183,7 +183,7 @@ class Grammar:
 
     def _may_be(self, word: str, wanted: set[str]) -> bool:
         return any(
-            tag.POS in {"NOUN", "NPRO", *_ADJECTIVES}
+            tag.POS in {"NPRO", *_THINGS}
             and (
                 tag.number == "plur"
                 if "plur" in wanted

@@ -37,7 +37,7 @@ class Learned:
                 counts.update((_whole(sentence), *_runs(sentence)))
         most = np.iinfo(np.uint8).max
         rows = [(each, min(count, most)) for each, count in sorted(counts.items())]
-        return cls(np.array(rows or [(0, 0)], NOTE))
+        return cls(np.array(rows, NOTE)) if rows else cls()
 
     def save(self, path: Path) -> None:
         """Write `learned.npy`."""
