@@ -286,13 +286,16 @@ def _learning_rate(plan: Plan, step: int) -> float:
 
 
 def _bf16_pays() -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones.
+
+    An Intel processor does with AMX; without, its AVX-512 instruction for it makes training 1.5
+    times slower, while AMD's makes it faster (measured on both).
+    """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    flags = Path("/proc/cpuinfo")
-    return flags.is_file() and any(
-        flag in flags.read_text() for flag in ("avx512_bf16", "amx_bf16")
-    )
+    file = Path("/proc/cpuinfo")
+    processor = file.read_text() if file.is_file() else ""
+    return "amx_bf16" in processor or ("avx512_bf16" in processor and "AuthenticAMD" in processor)
 
 
 def _trained_weights(model: Any) -> dict[str, torch.Tensor]:
