@@ -41,6 +41,12 @@ def test_every_plain_text_keeps_the_rules(plain: CheckReport) -> None:
     assert [str(fault) for fault in plain.faults] == []
 
 
+def test_every_story_keeps_them_too() -> None:
+    stories = check_files([corpus_path("stories")])
+    assert [str(fault) for fault in stories.faults] == []
+    assert shared_runs(stories.texts) <= 0.02
+
+
 def test_the_plain_corpus_is_regular_but_does_not_repeat_itself(plain: CheckReport) -> None:
     least, most = DISTINCT_PAIRS
     assert least <= distinct_pairs(plain.texts) <= most

@@ -3,9 +3,9 @@
 from importlib.resources import files
 from pathlib import Path
 
-CORPORA = ("plain", "witty")
+CORPORA = ("plain", "stories", "witty")
 
 
 def corpus_path(name: str) -> Path:
-    """The JSONL file of a corpus, `plain` or `witty`, or `marks` (docs/corpus.md)."""
+    """The JSONL file of a corpus, or `marks` (docs/corpus.md)."""
     return Path(str(files("horoscope.corpus") / f"{name}.jsonl"))
