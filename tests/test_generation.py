@@ -347,6 +347,22 @@ def test_of_several_candidates_stands_what_is_less_disliked(tmp_path, wishes, di
     assert found[100] < found[0]
 
 
+def test_texts_without_a_good_sentence_to_go_on_with_end_as_soon_as_they_may(tmp_path, wishes):
+    directory = copy_of_the_model(tmp_path)
+    path = directory / "model.json"
+    shortest = load_description(directory).shortest
+    lengths = {}
+    for chance in (0, 1):  # nothing is good enough for 1
+        told = {"candidates": 4, "least_chance": chance, "name": "another"}
+        path.write_text(json.dumps(json.loads(path.read_text()) | told))
+        generator = HoroscopeGenerator(directory)
+        texts = [h.text or "" for h in generator.write(wishes)]
+        assert [generator.write([wish])[0].text for wish in wishes[:3]] == texts[:3]
+        assert min(len(text) for text in texts) >= shortest
+        lengths[chance] = np.mean([len(text) for text in texts])
+    assert lengths[1] < lengths[0]
+
+
 def test_surprise_is_how_unlikely_a_token_was():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], np.float32)) + 7
     assert surprise(logits, np.array([1, 2])) == pytest.approx(-np.log([0.25, 0.8]), abs=1e-5)
@@ -413,6 +429,36 @@ def test_of_several_candidates_the_one_that_the_critic_likes_best_stands():
     assert draft.text == said[1]
     assert draft.boundary[0] == np.float32(0.7)
     assert all(candidate.writing for candidate in draft.candidates)
+
+
+def said(draft: Draft, sentence: str, chance: float) -> None:
+    """Let each of its candidates say a sentence that is good with this probability."""
+    for candidate in draft.candidates:
+        for byte in sentence.encode():
+            draft.take(candidate, byte, whole_utf8_sentence, lambda _: None)
+        candidate.following = np.zeros(256, np.float32)
+        candidate.chance = candidate.score = chance
+
+
+def test_where_all_candidates_are_poor_the_others_are_drawn_once_more_beside_the_best():
+    model = ModelDescription(
+        name="bytes", begin_ids=[0], end_id=1, candidates=3, least_chance=0.9, shortest=30
+    )
+    draft = Draft(0, Wish(Sign.LEO, date=DAY), [0], model)
+    draft.begin_sentence(np.zeros(256, np.float32))
+    said(draft, "Утром отдохните.", 0.5)
+    best, *others = draft.candidates
+    assert draft.chosen is best
+    assert draft.reconsider(best) == others
+    assert draft.reconsider(best) == []  # it was tried
+    draft.accept(best)
+    said(draft, "Днем позвоните другу.", 0.95)
+    assert draft.reconsider(draft.candidates[0]) == []  # it is good
+    draft.accept(draft.candidates[0])
+    said(draft, "Вечером отдохните.", 0.5)
+    assert draft.reconsider(draft.candidates[0]) == []  # the text can do without
+    assert draft.done
+    assert draft.text == "Утром отдохните. Днем позвоните другу."
 
 
 def whole_utf8_sentence(ids: list[int]) -> str | None:

@@ -52,7 +52,10 @@ class Candidate:
         """Once it is whole and the guard agrees."""
         self.given_up = False
         self.score = 0.0
-        """What the critic says of the tokens so far, added up; of the sentence once it is whole."""
+        """What the critic says of the tokens so far, added up; once the sentence is whole, how much
+        it is liked: its chance less what commonness takes off."""
+        self.chance = 0.0
+        """That the whole sentence is good, from 0 to 1, by the critic and the guard's doubts."""
         self.following: NDArray[np.float32] | None = None
         """The logits after the sentence; None until the engine has seen its end."""
 
@@ -92,6 +95,7 @@ class Draft:
         self._ids: list[int] = []
         self._start: NDArray[np.float32] | None = None  # the logits at the beginning of the text
         self._begun = 1
+        self._reconsidered = False
 
     @property
     def text(self) -> str:
@@ -118,6 +122,7 @@ class Draft:
     def begin_sentence(self, logits: NDArray[np.float32]) -> None:
         """Go on from `logits` [vocabulary]."""
         self.boundary = logits
+        self._reconsidered = False
         self._start = logits if self._start is None else self._start
         for candidate in self.candidates:
             candidate.begin()
@@ -163,6 +168,17 @@ class Draft:
         if not whole or any(c.writing or (c.sentence and c not in whole) for c in self.candidates):
             return None
         return max(whole, key=lambda candidate: candidate.score)
+
+    def reconsider(self, chosen: Candidate) -> list[Candidate]:
+        """Where even the best candidate is poor, end the text, if it is long enough; else let the
+        others be drawn once more beside it: these."""
+        poor = chosen.chance < self._model.least_chance
+        if poor and len(self.text) >= self._model.shortest:
+            self.done = True
+        if not poor or self.done or self._reconsidered:
+            return []
+        self._reconsidered = True
+        return [candidate for candidate in self.candidates if candidate is not chosen]
 
     def accept(self, candidate: Candidate) -> None:
         """Let a candidate's sentence stand, and begin the next one."""

@@ -1,5 +1,6 @@
 """HoroscopeGenerator: wishes in, horoscopes out, a batch at a time."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -124,15 +125,19 @@ class HoroscopeGenerator:
                 candidate.score += float(scores[row])
                 if candidate.sentence:
                     candidate.following = logits[row].copy()
-                    doubts = self._guard.doubts(candidate.sentence, draft.sentences)
-                    candidate.score /= len(candidate.ids)
-                    candidate.score -= DOUBT * doubts + self._dislike(candidate.sentence)
+                    self._judge(candidate, draft.sentences)
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)
             for draft in dict.fromkeys(draft for draft, _ in rows):
                 chosen = draft.chosen
                 if chosen is None:
+                    continue
+                again = draft.reconsider(chosen)
+                for candidate in again:
+                    self._engine.forget(places[candidate], len(candidate.ids))
+                    candidate.begin()
+                if again or draft.done:
                     continue
                 order[[places[candidate] for candidate in draft.candidates]] = places[chosen]
                 draft.accept(chosen)
@@ -185,11 +190,16 @@ class HoroscopeGenerator:
             ]
         return tokens
 
-    def _dislike(self, sentence: str) -> float:
-        """What a sentence's novelty and commonness take off its score."""
-        novelty = self._description.novelty * self._learned.novelty(sentence)
-        commonness = self._description.commonness * self._learned.commonness(sentence)
-        return novelty + commonness
+    def _judge(self, candidate: Candidate, before: Sequence[str]) -> None:
+        """How good a whole sentence is, and how much it is liked."""
+        assert candidate.sentence is not None
+        model = self._description
+        logit = candidate.score / len(candidate.ids)
+        logit -= model.novelty * self._learned.novelty(candidate.sentence)
+        logit -= DOUBT * self._guard.doubts(candidate.sentence, before)
+        candidate.chance = 1 / (1 + math.exp(-logit))
+        commonness = model.commonness * self._learned.commonness(candidate.sentence)
+        candidate.score = candidate.chance - commonness
 
     def _refusal(self, draft: Draft) -> Callable[[str], str | None]:
         def refuse(sentence: str) -> str | None:

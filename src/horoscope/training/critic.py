@@ -98,11 +98,13 @@ def train_critic(
     candidates: int,
     temperature: float,
     commonness: float,
+    least_chance: float,
     data: Path | None = None,
 ) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
-    drawn at `temperature`, each the less liked by `commonness` the more common it is. The critic
-    learns what counts that stands nowhere in the texts of the prepared directory `data`.
+    drawn at `temperature`, each the less liked by `commonness` the more common it is, and once more
+    where none has `least_chance` to be good. The critic learns what counts that stands nowhere in
+    the texts of the prepared directory `data`.
 
     Raises InputError if the model, the marks or `data` cannot be used.
     """
@@ -137,6 +139,7 @@ def train_critic(
             "surprise": round(float(line.surprise), 4),
             "novelty": round(float(line.novelty), 4),
             "commonness": commonness,
+            "least_chance": least_chance,
             "training": record,
         }
     ).save(directory)

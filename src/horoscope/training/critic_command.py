@@ -20,11 +20,19 @@ import click
 )
 @click.option(
     "--commonness",
-    type=click.FloatRange(0, 5),
-    default=0.85,
+    type=click.FloatRange(0, 1),
+    default=0.06,
     show_default=True,
     help="How much less a candidate is liked for what the texts of `horoscope export --data` often "
     "say; with more of it texts differ more and are a little oftener faulty.",
+)
+@click.option(
+    "--least-chance",
+    type=click.FloatRange(0, 1),
+    default=0.93,
+    show_default=True,
+    help="Where no candidate is good with this probability, the text ends, if it is long enough; "
+    "else they are drawn once more.",
 )
 @click.option(
     "--candidates",
@@ -45,6 +53,7 @@ def critic(
     marks: Path | None,
     data: Path | None,
     commonness: float,
+    least_chance: float,
     candidates: int,
     temperature: float,
 ) -> None:
@@ -55,7 +64,9 @@ def critic(
     """
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
-    verdict = train_critic(model, marks or MARKS, candidates, temperature, commonness, data)
+    verdict = train_critic(
+        model, marks or MARKS, candidates, temperature, commonness, least_chance, data
+    )
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
         f"not learn from, a good sentence has the higher score in {verdict.area:.0%} of the pairs."
