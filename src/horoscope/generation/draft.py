@@ -13,6 +13,7 @@ from horoscope.zodiac import Sign, Topic
 
 TRIES_A_SENTENCE = 8
 TRIES_A_TEXT = 3
+LATECOMERS = 0.25  # of the candidates for a sentence are not waited for
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,11 @@ class Draft:
 
     @property
     def chosen(self) -> Candidate | None:
-        """The best of the candidates, once none is written any more and one at least stands."""
+        """The best of the candidates, once one at least stands and few are written any more: the
+        longest would let all others wait."""
         whole = [c for c in self.candidates if c.sentence and c.following is not None]
-        if not whole or any(c.writing or (c.sentence and c not in whole) for c in self.candidates):
+        writing = sum(c.following is None and not c.given_up for c in self.candidates)
+        if not whole or writing > LATECOMERS * len(self.candidates):
             return None
         return max(whole, key=lambda candidate: candidate.score)
 

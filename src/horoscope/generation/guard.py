@@ -70,8 +70,9 @@ class Guard:
         """How many things about `sentence` are better avoided where another one is to be had."""
         hour = _hour(sentence)
         past = [_hour(earlier) for earlier in before]
-        words = [word.lower() for word in WORD.findall(sentence)]
-        opening = WORD.findall(before[-1])[:1] if before else []
+        words, *earlier = [
+            [word.lower() for word in WORD.findall(each)] for each in (sentence, *before)
+        ]
         return (
             # «Вечером … Утром», «Вечером … Вечером»
             (hour is not None and any(hour <= other for other in past if other is not None))
@@ -83,7 +84,8 @@ class Guard:
                 and all(reader.search(" ".join([*before, sentence])) for reader in _READERS)
             )
             + self._grammar.repeats_an_action(words)
-            + (words[:1] == [word.lower() for word in opening])
+            + any(words[:1] == other[:1] for other in earlier)
+            + any(self._grammar.says_again(words, other) for other in earlier)
             + _repeats(words, before, 3)
             + (sentence in self._learned)
         )
