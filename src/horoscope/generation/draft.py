@@ -13,7 +13,6 @@ from horoscope.zodiac import Sign, Topic
 
 TRIES_A_SENTENCE = 8
 TRIES_A_TEXT = 3
-LATECOMERS = 0.25  # of the candidates for a sentence are not waited for
 
 
 @dataclass(frozen=True)
@@ -164,11 +163,9 @@ class Draft:
 
     @property
     def chosen(self) -> Candidate | None:
-        """The best of the candidates, once one at least stands and few are written any more: the
-        longest would let all others wait."""
+        """The best of the candidates, once none is written any more and one at least stands."""
         whole = [c for c in self.candidates if c.sentence and c.following is not None]
-        writing = sum(c.following is None and not c.given_up for c in self.candidates)
-        if not whole or writing > LATECOMERS * len(self.candidates):
+        if not whole or any(c.writing or (c.sentence and c not in whole) for c in self.candidates):
             return None
         return max(whole, key=lambda candidate: candidate.score)
 

@@ -28,7 +28,7 @@ MOST_ROWS = (
     32  # of a batch: each takes memory (`best`: 700 MB with 32, 1,050 with 64), no more time
 )
 
-DOUBT = 3.0  # a critic's logit: a doubtful sentence stands only where all others are poor
+DOUBT = 2.0  # a critic's logit: a doubtful sentence stands only where all others are poor
 
 
 class GenerationError(HoroscopeError):

@@ -29,7 +29,7 @@ import click
 @click.option(
     "--least-chance",
     type=click.FloatRange(0, 1),
-    default=0.9,
+    default=0.85,
     show_default=True,
     help="Where no candidate is good with this probability, the text ends, if it is long enough; "
     "else they are drawn once more.",
