@@ -16,6 +16,7 @@ from horoscope.generation.engine import Engine
 from horoscope.zodiac import Sign, Topic
 
 FAULTY = "Не спешите"  # the editor of these marks never prints such a sentence
+LOOSE = "Утро подойдёт"  # and would rather not print such a one
 
 
 @pytest.fixture(scope="module")
@@ -35,38 +36,43 @@ def written_marks(path: Path, count: int = 150) -> Path:
     for example in made_examples(count, 5):
         sentences = example.text.replace(". ", ".|").split("|")
         dice.shuffle(sentences)
-        faulty = [i for i, sentence in enumerate(sentences) if sentence.startswith(FAULTY)]
+        faulty, loose = (
+            [i for i, sentence in enumerate(sentences) if sentence.startswith(opening)]
+            for opening in (FAULTY, LOOSE)
+        )
         rows.append(
             {"sign": example.sign, "topic": example.topic, "sentences": sentences}
-            | {"faulty": faulty}
+            | {"faulty": faulty, "loose": loose}
         )
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     return path
 
 
-def share_of_faulty(model: Path) -> float:
+def share_of(opening: str, model: Path) -> float:
     day = datetime.date(2026, 1, 1)
     wishes = [
         Wish(sign, Topic.GENERAL, day + datetime.timedelta(n)) for n in range(8) for sign in Sign
     ]
     written = [h.text or "" for h in HoroscopeGenerator(model).write(wishes)]
-    return sum(FAULTY in text for text in written) / len(written)
+    return sum(opening in text for text in written) / len(written)
 
 
-def test_what_an_editor_changes_is_written_less_often_when_a_critic_chooses(
+def test_what_an_editor_changes_or_finds_loose_is_written_less_often_when_a_critic_chooses(
     model: Path, tmp_path: Path
 ) -> None:
-    before = share_of_faulty(model)
+    faulty, loose = share_of(FAULTY, model), share_of(LOOSE, model)
     marks = written_marks(tmp_path / "marks.jsonl")
     printed = tmp_path / "printed"
 
     code, said = run(printed, "critic", model, "--marks", marks, "--candidates", 4)
     assert code == 0, said
+    assert "others are loose" in said
     code, said = run(printed, "export", model)
     assert code == 0, said
 
-    assert before > 0.2
-    assert share_of_faulty(model) < before / 2
+    assert min(faulty, loose) > 0.2
+    assert share_of(FAULTY, model) < faulty / 2
+    assert share_of(LOOSE, model) < loose / 2
     # One wish, one text, whatever else is in the batch.
     generator = HoroscopeGenerator(model)
     wishes = [Wish(sign, Topic.LOVE, datetime.date(2026, 5, 1)) for sign in list(Sign)[:5]]
@@ -83,6 +89,7 @@ def test_a_critic_that_knows_the_texts_learns_how_much_novelty_counts(
     for row in rows:
         row["sentences"][0] = "Дорога пройдет мимо вашего дома."
         row["faulty"] = [0]
+        del row["loose"]
     marks = tmp_path / "marks.jsonl"
     marks.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     model = Path(shutil.copytree(model, tmp_path / "model"))
@@ -105,7 +112,7 @@ def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:
     generator = HoroscopeGenerator("fast")
     engine: Engine = generator._engine
     _, scores = engine.start([[1, 5]], 2)
-    assert scores.tolist() == [0.0]
+    assert scores.tolist() == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize(

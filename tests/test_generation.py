@@ -354,14 +354,14 @@ def test_texts_without_a_good_sentence_to_go_on_with_end_as_soon_as_they_may(tmp
     path = directory / "model.json"
     shortest = load_description(directory).shortest
     lengths = {}
-    for chance in (0, 1):  # nothing is good enough for 1
-        told = {"candidates": 4, "least_chance": chance, "name": "another"}
+    for worth in (0, 1):  # nothing is good enough for 1
+        told = {"candidates": 4, "least_worth": worth, "name": "another"}
         path.write_text(json.dumps(json.loads(path.read_text()) | told))
         generator = HoroscopeGenerator(directory)
         texts = [h.text or "" for h in generator.write(wishes)]
         assert [generator.write([wish])[0].text for wish in wishes[:3]] == texts[:3]
         assert min(len(text) for text in texts) >= shortest
-        lengths[chance] = np.mean([len(text) for text in texts])
+        lengths[worth] = np.mean([len(text) for text in texts])
     assert lengths[1] < lengths[0]
 
 
@@ -423,7 +423,7 @@ def test_of_several_candidates_the_one_that_the_critic_likes_best_stands():
                 candidate, byte, whole_utf8_sentence, lambda s: "bad" if "плохое" in s else None
             )
         if candidate.sentence:
-            candidate.following, candidate.score = np.full(256, score, np.float32), score
+            candidate.following, candidate.liking = np.full(256, score, np.float32), score
     assert [candidate.writing for candidate in draft.candidates] == [False] * 3
     chosen = draft.chosen
     assert chosen is draft.candidates[1]
@@ -433,18 +433,18 @@ def test_of_several_candidates_the_one_that_the_critic_likes_best_stands():
     assert all(candidate.writing for candidate in draft.candidates)
 
 
-def said(draft: Draft, sentence: str, chance: float) -> None:
-    """Let each of its candidates say a sentence that is good with this probability."""
+def said(draft: Draft, sentence: str, worth: float) -> None:
+    """Let each of its candidates say a sentence that is worth so much."""
     for candidate in draft.candidates:
         for byte in sentence.encode():
             draft.take(candidate, byte, whole_utf8_sentence, lambda _: None)
         candidate.following = np.zeros(256, np.float32)
-        candidate.chance = candidate.score = chance
+        candidate.worth = candidate.liking = worth
 
 
 def test_where_all_candidates_are_poor_the_others_are_drawn_once_more_beside_the_best():
     model = ModelDescription(
-        name="bytes", begin_ids=[0], end_id=1, candidates=3, least_chance=0.9, shortest=30
+        name="bytes", begin_ids=[0], end_id=1, candidates=3, least_worth=0.9, shortest=30
     )
     draft = Draft(0, Wish(Sign.LEO, date=DAY), [0], model)
     draft.begin_sentence(np.zeros(256, np.float32))

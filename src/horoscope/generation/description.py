@@ -65,12 +65,12 @@ class ModelDescription(BaseModel):
     """How much the critic thinks the worse of a sentence for saying only what stands nowhere in the
     texts that the model learned from: so much times its `Learned.novelty`, from 0 to 1."""
     commonness: float = 0.0
-    """Of its chance to be good, what a sentence loses for what these texts often say: so much times
-    its `Learned.commonness`. The likeliest sentences are the commonest, and would be the same for
+    """Of its worth, what a sentence loses for what these texts often say: so much times its
+    `Learned.commonness`. The likeliest sentences are the commonest, and would be the same for
     everyone."""
-    least_chance: float = 0.0
-    """By the critic, that a sentence is good. Where no candidate has as much, the text ends, if it
-    is long enough; else all but the best of them are drawn once more."""
+    least_worth: float = 0.0
+    """Where no candidate is worth as much, the text ends, if it is long enough; else all but the
+    best of them are drawn once more."""
     bits: int = 8
     """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)

@@ -51,11 +51,13 @@ class Candidate:
         self.sentence: str | None = None
         """Once it is whole and the guard agrees."""
         self.given_up = False
-        self.score = 0.0
-        """What the critic says of the tokens so far, added up; once the sentence is whole, how much
-        it is liked: its chance less what commonness takes off."""
-        self.chance = 0.0
-        """That the whole sentence is good, from 0 to 1, by the critic and the guard's doubts."""
+        self.scores: NDArray[np.float32] = np.zeros(2, np.float32)
+        """What the critic says of the tokens so far, added up: that they are good, and belong."""
+        self.worth = 0.0
+        """Of the whole sentence, from 0 to 1: its chance to be good, by the critic and the guard's
+        doubts, less what it loses if it does not belong."""
+        self.liking = 0.0
+        """Its worth less what commonness takes off: the most liked one stands."""
         self.following: NDArray[np.float32] | None = None
         """The logits after the sentence; None until the engine has seen its end."""
 
@@ -167,12 +169,12 @@ class Draft:
         whole = [c for c in self.candidates if c.sentence and c.following is not None]
         if not whole or any(c.writing or (c.sentence and c not in whole) for c in self.candidates):
             return None
-        return max(whole, key=lambda candidate: candidate.score)
+        return max(whole, key=lambda candidate: candidate.liking)
 
     def reconsider(self, chosen: Candidate) -> list[Candidate]:
         """Where even the best candidate is poor, end the text, if it is long enough; else let the
         others be drawn once more beside it: these."""
-        poor = chosen.chance < self._model.least_chance
+        poor = chosen.worth < self._model.least_worth
         if poor and len(self.text) >= self._model.shortest:
             self.done = True
         if not poor or self.done or self._reconsidered:
@@ -213,7 +215,7 @@ class Draft:
         """Take the sentence back; the number of its tokens that the engine has seen."""
         seen = len(candidate.ids) - 1
         candidate.ids.clear()
-        candidate.score = 0.0
+        candidate.scores[:] = 0
         candidate.tries += tries
         another_stands = any(other.sentence for other in self.candidates)
         candidate.given_up = another_stands or candidate.tries >= TRIES_A_SENTENCE

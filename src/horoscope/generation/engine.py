@@ -19,8 +19,8 @@ class Answer(NamedTuple):
     logits: NDArray[np.float32]
     """Of the next token: [batch, vocabulary]."""
     scores: NDArray[np.float32]
-    """How good the critic finds the last token: [batch]; a sentence is as good as the mean of its
-    tokens."""
+    """The critic's logits that the last token is good and that it belongs: [batch, 2]; those of a
+    sentence are the means of its tokens'. Zeros where there is no critic."""
 
 
 class Engine:
@@ -56,7 +56,7 @@ class Engine:
         # In an odd number of rows, one of them is multiplied with 4-bit weights in another way, to
         # other numbers (measured): batches are filled up to a multiple.
         self._multiple = 4 if description.bits == 4 else 1
-        self._has_critic = any("score" in output.names for output in compiled.outputs)
+        self._has_critic = any("scores" in output.names for output in compiled.outputs)
         self._mask: NDArray[np.int64] = np.empty((0, 0), np.int64)
         self._rows: NDArray[np.int32] = np.empty(0, np.int32)
 
@@ -102,7 +102,7 @@ class Engine:
         }
         answer = self._request.infer(inputs, share_outputs=True)
         self._rows = np.arange(rows, dtype=np.int32)
-        scores = answer["score"][:rows] if self._has_critic else np.zeros(rows, np.float32)
+        scores = answer["scores"][:rows] if self._has_critic else np.zeros((rows, 2), np.float32)
         return Answer(answer["logits"][:rows], scores)
 
 

@@ -29,6 +29,7 @@ MOST_ROWS = (
 )
 
 DOUBT = 2.0  # a critic's logit: a doubtful sentence stands only where all others are poor
+LOOSE = 0.5  # of its worth a sentence loses if it does not belong: what editors took off for it
 
 
 class GenerationError(HoroscopeError):
@@ -122,7 +123,7 @@ class HoroscopeGenerator:
                 if candidate.following is not None or candidate.given_up:
                     self._engine.forget(row, 1)  # it waits for the others
                     continue
-                candidate.score += float(scores[row])
+                candidate.scores += scores[row]
                 if candidate.sentence:
                     candidate.following = logits[row].copy()
                     self._judge(candidate, draft.sentences)
@@ -172,7 +173,7 @@ class HoroscopeGenerator:
                 refusal = self._refusal(draft)
                 forget = draft.take(candidate, int(token), self._whole_sentence, refusal)
                 if forget is None:
-                    candidate.score -= model.surprise * float(surprised)
+                    candidate.scores[0] -= model.surprise * float(surprised)
                 else:
                     self._engine.forget(row, forget)
                     refused.append(row)
@@ -194,12 +195,12 @@ class HoroscopeGenerator:
         """How good a whole sentence is, and how much it is liked."""
         assert candidate.sentence is not None
         model = self._description
-        logit = candidate.score / len(candidate.ids)
-        logit -= model.novelty * self._learned.novelty(candidate.sentence)
-        logit -= DOUBT * self._guard.doubts(candidate.sentence, before)
-        candidate.chance = 1 / (1 + math.exp(-logit))
+        good, belongs = candidate.scores / len(candidate.ids)
+        good -= model.novelty * self._learned.novelty(candidate.sentence)
+        good -= DOUBT * self._guard.doubts(candidate.sentence, before)
+        candidate.worth = _chance(good) * (1 - LOOSE * _chance(-belongs))
         commonness = model.commonness * self._learned.commonness(candidate.sentence)
-        candidate.score = candidate.chance - commonness
+        candidate.liking = candidate.worth - commonness
 
     def _refusal(self, draft: Draft) -> Callable[[str], str | None]:
         def refuse(sentence: str) -> str | None:
@@ -238,6 +239,10 @@ class HoroscopeGenerator:
         ]
         tokens = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
         return len(model.begin_ids) + max(len(each.ids) for each in tokens)
+
+
+def _chance(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
 
 
 def model_directory(model: Path | str | None) -> Path:

@@ -1,14 +1,16 @@
 """A critic: one more output of a model, which says how good a sentence is after those before it.
 
-It is a line through the model's own hidden states, in the middle of the model and averaged over the
-sentence, through how much the sentence surprised the model, and through how many of its runs of
-three words stand nowhere in the texts that the model learned from. So judging costs nothing while a
-text is written: all of it is there anyway. It learns from marks: texts that the model wrote, of
-which an editor said which sentences are not worth printing.
+It is two lines through the model's own hidden states, in the middle of the model and averaged over
+the sentence. One tells good sentences from faulty ones, and goes through how much the sentence
+surprised the model and how many of its runs of three words stand nowhere in the texts that the
+model learned from as well. The other tells sentences that belong where they stand from loose ones.
+So judging costs nothing while a text is written: all of it is there anyway. Both learn from marks:
+texts that the model wrote, of which an editor said which sentences are not worth printing and which
+are loose.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,7 @@ MARKS = corpus_path("marks")
 FOLDS = 3
 PENALTIES = (0.03, 0.1, 0.3)  # on the weights, a sentence; tried by cross-validation
 DEPTHS = (1 / 2, 5 / 8, 3 / 4, 1)  # of the layers, tried as well: what is said is known half-way
+BELONGS = 9.0  # the logit of what belongs without a doubt
 BATCH = 16  # texts that are read at once
 
 
@@ -42,9 +45,9 @@ class Critic(NamedTuple):
     """What `horoscope export` puts into the engine."""
 
     weight: torch.Tensor
-    """[width]"""
+    """Of the logits to be good and to belong: [2, width]."""
     bias: torch.Tensor
-    """[]"""
+    """[2]"""
     layer: int
     """The states after so many layers are judged."""
 
@@ -61,6 +64,9 @@ class MarkedText(BaseModel):
     sentences: list[str] = Field(min_length=1)
     faulty: list[int]
     """The sentences that must be changed before the text is printed, from 0."""
+    loose: list[int] | None = None
+    """The others that say nothing wrong, but do not go on from those before them; None if nobody
+    looked for them."""
     editor: str = ""
     """Who said so: some are stricter than others, which the critic shall not learn."""
     publish: int | None = Field(default=None, ge=1, le=5)
@@ -76,6 +82,9 @@ class Verdict:
     area: float
     """Area under the ROC curve on texts it did not learn from: how often a good sentence has a
     higher score than a faulty one; 0.5 is chance."""
+    loose: int
+    loose_area: float | None
+    """The same of sentences that belong and loose ones; None if no loose ones were marked."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,9 @@ class _Sentences:
     measures: NDArray[np.float32]
     """Surprise, in nats a token, and novelty, a share: [sentences, 2]."""
     good: NDArray[np.bool_]
+    belongs: NDArray[np.bool_]
+    compared: NDArray[np.bool_]
+    """Of good sentences, whether somebody looked if they belong; False for faulty ones."""
     text: NDArray[np.int64]
     editors: NDArray[np.float32]
     """[sentences, editors]: 1 for the one who marked it."""
@@ -98,13 +110,13 @@ def train_critic(
     candidates: int,
     temperature: float,
     commonness: float,
-    least_chance: float,
+    least_worth: float,
     data: Path | None = None,
 ) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
     drawn at `temperature`, each the less liked by `commonness` the more common it is, and once more
-    where none has `least_chance` to be good. The critic learns what counts that stands nowhere in
-    the texts of the prepared directory `data`.
+    where none is worth `least_worth`. The critic learns what counts that stands nowhere in the
+    texts of the prepared directory `data`.
 
     Raises InputError if the model, the marks or `data` cannot be used.
     """
@@ -116,31 +128,37 @@ def train_critic(
     if len(texts) < FOLDS or read.good.all() or not read.good.any():
         raise InputError(f"{marks} needs both good and faulty sentences to learn from.")
     tried = {
-        (layer, penalty): _cross_validated(read, layer, penalty)
+        (layer, penalty): _area_of_good(read, layer, penalty)
         for layer in read.states
         for penalty in PENALTIES
     }
     layer, penalty = max(tried, key=tried.__getitem__)
-    line = _fit(read, layer, penalty, np.arange(len(read.good)))
-    weight = torch.tensor(line.weight, dtype=torch.float32)
-    bias = torch.tensor(line.bias, dtype=torch.float32)
-    save_file(
-        {"weight": weight, "bias": bias, "layer": torch.tensor(layer)}, directory / CRITIC_FILE
-    )
-    verdict = Verdict(len(read.good), int((~read.good).sum()), tried[layer, penalty])
-    record = description.training | {
-        "critic": {"marks": len(texts), "sentences": verdict.sentences, "faulty": verdict.faulty}
-        | {"area_under_curve": round(verdict.area, 4), "layer": layer, "penalty": penalty}
+    good = _fit_good(read, layer, penalty, np.arange(len(read.good)))
+    belonging, loose_area = _fit_belonging(read, layer, penalty)
+    *weight, surprise, novelty = good.weight
+    critic = {
+        "weight": torch.tensor(np.array([weight, belonging.weight]), dtype=torch.float32),
+        "bias": torch.tensor([good.bias, belonging.bias], dtype=torch.float32),
+        "layer": torch.tensor(layer),
     }
+    save_file(critic, directory / CRITIC_FILE)
+    verdict = Verdict(
+        sentences=len(read.good),
+        faulty=int((~read.good).sum()),
+        area=round(tried[layer, penalty], 4),
+        loose=int((read.compared & ~read.belongs).sum()),
+        loose_area=loose_area and round(loose_area, 4),
+    )
+    record = {"marks": len(texts), "layer": layer, "penalty": penalty} | asdict(verdict)
     description.model_copy(
         update={
             "candidates": candidates,
             "temperature": temperature,
-            "surprise": round(float(line.surprise), 4),
-            "novelty": round(float(line.novelty), 4),
+            "surprise": round(-float(surprise), 4),
+            "novelty": round(-float(novelty), 4),
             "commonness": commonness,
-            "least_chance": least_chance,
-            "training": record,
+            "least_worth": least_worth,
+            "training": description.training | {"critic": record},
         }
     ).save(directory)
     return verdict
@@ -182,7 +200,7 @@ def _read(
     """Let the model read each text as it wrote it."""
     layers = sorted({max(1, round(depth * model.config.num_hidden_layers)) for depth in DEPTHS})
     states: dict[int, list[NDArray[np.float32]]] = {layer: [] for layer in layers}
-    measures, good, text = [], [], []
+    measures, good, belongs, compared, text = [], [], [], [], []
     ids, spans = _tokenized(tokenizer, description, texts)
     for number, after, nats in _states(model, ids, layers):
         for index, (begin, end) in enumerate(spans[number]):
@@ -191,11 +209,15 @@ def _read(
             novelty = learned.novelty(texts[number].sentences[index])
             measures.append((nats[begin:end].mean(), novelty))
             good.append(index not in texts[number].faulty)
+            belongs.append(index not in (texts[number].loose or ()))
+            compared.append(good[-1] and texts[number].loose is not None)
             text.append(number)
     return _Sentences(
         {layer: np.array(found) for layer, found in states.items()},
         np.array(measures, np.float32),
         np.array(good),
+        np.array(belongs),
+        np.array(compared),
         np.array(text),
         OneHotEncoder(sparse_output=False, dtype=np.float32).fit_transform(
             [[texts[number].editor] for number in text]
@@ -249,32 +271,39 @@ def _states(
 
 class _Line(NamedTuple):
     weight: NDArray[np.float64]
-    surprise: float
-    novelty: float
+    """[inputs]"""
     bias: float
 
 
-def _fit(read: _Sentences, layer: int, penalty: float, of: NDArray[np.int64]) -> _Line:
-    """Logistic regression on the sentences `of`, each editor with a bias of their own."""
-    inputs = np.column_stack([read.states[layer][of], read.measures[of]])
+def _fit(
+    inputs: NDArray[np.float32],
+    editors: NDArray[np.float32],
+    wanted: NDArray[np.bool_],
+    penalty: float,
+) -> _Line:
+    """Logistic regression of `wanted` [sentences], each editor with a bias of their own."""
     scaler = StandardScaler()
-    columns = np.column_stack([scaler.fit_transform(inputs), read.editors[of]])
-    model = LogisticRegression(C=1 / (penalty * len(of)), max_iter=200)
-    found = model.fit(columns, read.good[of]).coef_[0]
-    weights = found[: inputs.shape[1]] / scaler.scale_
-    bias = float(model.intercept_[0] - weights @ scaler.mean_)
-    return _Line(weights[:-2], -float(weights[-2]), -float(weights[-1]), bias)
+    columns = np.column_stack([scaler.fit_transform(inputs), editors])
+    model = LogisticRegression(C=1 / (penalty * len(wanted)), max_iter=200)
+    found = model.fit(columns, wanted).coef_[0]
+    weight = found[: inputs.shape[1]] / scaler.scale_
+    return _Line(weight, float(model.intercept_[0] - weight @ scaler.mean_))
 
 
-def _cross_validated(read: _Sentences, layer: int, penalty: float) -> float:
+def _fit_good(read: _Sentences, layer: int, penalty: float, of: NDArray[np.int64]) -> _Line:
+    """The line that tells good sentences from faulty ones, learned from the sentences `of`: its
+    inputs are the states and the measures."""
+    inputs = np.column_stack([read.states[layer][of], read.measures[of]])
+    return _fit(inputs, read.editors[of], read.good[of], penalty)
+
+
+def _area_of_good(read: _Sentences, layer: int, penalty: float) -> float:
     """The mean area under the curve, on each part of the texts when the others were learned."""
     areas = []
     for learned, held_out in GroupKFold(FOLDS).split(read.good, groups=read.text):
-        line = _fit(read, layer, penalty, learned)
-        scores = read.states[layer][held_out] @ line.weight - (
-            read.measures[held_out] @ (line.surprise, line.novelty)
-        )
-        areas.append(_area(read, scores, held_out))
+        line = _fit_good(read, layer, penalty, learned)
+        inputs = np.column_stack([read.states[layer][held_out], read.measures[held_out]])
+        areas.append(_area(read, inputs @ line.weight, held_out))
     return float(np.mean(areas))
 
 
@@ -287,3 +316,20 @@ def _area(read: _Sentences, scores: NDArray[np.float64], of: NDArray[np.int64]) 
             areas.append(roc_auc_score(good, scores[editor]))
             weights.append(len(good))
     return float(np.average(areas, weights=weights)) if areas else 0.5
+
+
+def _fit_belonging(read: _Sentences, layer: int, penalty: float) -> tuple[_Line, float | None]:
+    """The line that tells sentences that belong from loose ones, by their states, and the area
+    under its curve; where no loose ones were marked, all belong."""
+    of = np.flatnonzero(read.compared)
+    states, belongs = read.states[layer][of], read.belongs[of]
+    nobody = np.zeros((len(of), 0), np.float32)
+    if belongs.all() or not belongs.any():
+        return _Line(np.zeros(read.states[layer].shape[1]), BELONGS), None
+    areas = []
+    for learned, held_out in GroupKFold(FOLDS).split(of, groups=read.text[of]):
+        line = _fit(states[learned], nobody[learned], belongs[learned], penalty)
+        if 0 < belongs[held_out].sum() < len(held_out):
+            areas.append(roc_auc_score(belongs[held_out], states[held_out] @ line.weight))
+    area = float(np.mean(areas)) if areas else 0.5
+    return _fit(states, nobody, belongs, penalty), area

@@ -27,12 +27,12 @@ import click
     "say; with more of it texts differ more and are a little oftener faulty.",
 )
 @click.option(
-    "--least-chance",
+    "--least-worth",
     type=click.FloatRange(0, 1),
-    default=0.85,
+    default=0.75,
     show_default=True,
-    help="Where no candidate is good with this probability, the text ends, if it is long enough; "
-    "else they are drawn once more.",
+    help="Where no candidate is worth as much, the text ends, if it is long enough; else they are "
+    "drawn once more. Worth is the chance to be good, by half less if it surely does not belong.",
 )
 @click.option(
     "--candidates",
@@ -53,23 +53,29 @@ def critic(
     marks: Path | None,
     data: Path | None,
     commonness: float,
-    least_chance: float,
+    least_worth: float,
     candidates: int,
     temperature: float,
 ) -> None:
     """Teach MODEL to tell its good sentences from its faulty ones, and to choose the best.
 
     Marks are JSON lines of `sign`, `topic`, `sentences` and `faulty`: which of the sentences, from
-    0, you would not print; of several editors with `editor`, as some are stricter than others.
+    0, you would not print; of several editors with `editor`, as some are stricter than others. With
+    `loose` you tell which of the others do not go on from what was said before them.
     """
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
     verdict = train_critic(
-        model, marks or MARKS, candidates, temperature, commonness, least_chance, data
+        model, marks or MARKS, candidates, temperature, commonness, least_worth, data
     )
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
         f"not learn from, a good sentence has the higher score in {verdict.area:.0%} of the pairs."
     )
+    if verdict.loose_area:
+        click.echo(
+            f"{verdict.loose:,} others are loose; one that belongs has the higher score in "
+            f"{verdict.loose_area:.0%} of the pairs."
+        )
     with_data = f" --data {data}" if data else ""
     click.echo(f"Saved in {model}; next: horoscope export {model}{with_data}")

@@ -93,7 +93,7 @@ def _described(path: Path) -> EngineFile:
 
 class StepOfModel(torch.nn.Module):
     """The model as one function of tensors: tokens and cache in, last logits and cache out, and
-    with a critic its score of the last token."""
+    with a critic its scores of the last token."""
 
     def __init__(self, model: Any, critic: Critic | None = None) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class StepOfModel(torch.nn.Module):
         position_ids: torch.Tensor,
         *past: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
-        """Logits [batch, vocabulary], scores [batch] by a critic, each layer's keys and values."""
+        """Logits [batch, vocabulary], scores [batch, 2] of a critic, each layer's keys, values."""
         cache = DynamicCache()
         for keys, values in zip(past[::2], past[1::2], strict=True):
             layer: Any = DynamicLayer()
@@ -130,7 +130,9 @@ class StepOfModel(torch.nn.Module):
         answer = [made.logits[:, -1]]
         if self.critic is not None:
             state = made.hidden_states[self.critic.layer][:, -1]
-            answer.append((state * self.critic.weight).sum(-1) + self.critic.bias)
+            # No matrix product: its weights would be rounded to as few bits as the model's.
+            lines = zip(self.critic.weight, self.critic.bias, strict=True)
+            answer.append(torch.stack([(state * w).sum(-1) + b for w, b in lines], dim=-1))
         present = [t for layer in made.past_key_values.layers for t in (layer.keys, layer.values)]
         return (*answer, *present)
 
@@ -175,7 +177,7 @@ def convert(model: Any, critic: Critic | None = None) -> ov.Model:
         port.node.set_partial_shape(
             ov.PartialShape([-1, heads, -1, width] if is_cache else [-1, -1])
         )
-    answer = ["logits"] if critic is None else ["logits", "score"]
+    answer = ["logits"] if critic is None else ["logits", "scores"]
     for port, name in zip(converted.outputs, [*answer, *present], strict=True):
         port.get_tensor().set_names({name})
     converted.validate_nodes_and_infer_types()
