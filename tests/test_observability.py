@@ -8,13 +8,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import yaml
-from aiohttp import web
 from kafka_server import free_port
 from kafka_system import Program, System
 from local_telegram import answers, buttons, until
@@ -71,12 +72,13 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return asyncio.run(play(kafka, tmp_path_factory.mktemp("scene")))
+    spans: list[Span] = []
+    with collector(spans) as tracing_url:
+        return asyncio.run(play(kafka, tmp_path_factory.mktemp("scene"), tracing_url, spans))
 
 
-async def play(kafka: str, directory: Path) -> Scene:
-    telegram, spans = Telegram(), []
-    collector, tracing_url = await collect_into(spans)
+async def play(kafka: str, directory: Path, tracing_url: str, spans: list[Span]) -> Scene:
+    telegram = Telegram()
     async with serving(telegram) as url:
         seen = {"log_format": "json", "tracing_url": tracing_url}
         ports = {name: free_port() for name in PROGRAMS}
@@ -104,7 +106,6 @@ async def play(kafka: str, directory: Path) -> Scene:
                 assert await program.end() == 0  # what is left of the spans is sent
         finally:
             await system.stop()
-            await collector.cleanup()
     metrics = {
         name: {family.name: family for family in text_string_to_metric_families(text)}
         for name, text in pages.items()
@@ -199,36 +200,47 @@ def logs_of(programs: dict[str, Program]) -> dict[str, str]:
     return {name: program.log.read_text() for name, program in programs.items()}
 
 
-async def collect_into(spans: list[Span]) -> tuple[web.AppRunner, str]:
-    """A collector of OTLP over HTTP, and its address."""
+@contextmanager
+def collector(spans: list[Span]) -> Iterator[str]:
+    """A collector of OTLP over HTTP, and its address.
 
-    async def take(request: web.Request) -> web.Response:
-        export = ExportTraceServiceRequest.FromString(await request.read())
-        for resource in export.resource_spans:
-            about = {a.key: a.value.string_value for a in resource.resource.attributes}
-            for scope in resource.scope_spans:
-                for span in scope.spans:
-                    named = {a.key: a.value.string_value for a in span.attributes}
-                    spans.append(
-                        Span(
-                            about["service.name"],
-                            span.name,
-                            span.trace_id,
-                            span.span_id,
-                            span.parent_span_id,
-                            named["horoscope.request"],
-                            (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
-                        )
-                    )
-        return web.Response()
+    In a thread of its own: whoever sends a span gives up after ten seconds, and a busy machine may
+    keep the event loop from it for longer.
+    """
 
-    app = web.Application()
-    app.router.add_post("/v1/traces", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/v1/traces"
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            spans.extend(spans_in(ExportTraceServiceRequest.FromString(body)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/traces"
+        finally:
+            server.shutdown()
+
+
+def spans_in(export: ExportTraceServiceRequest) -> Iterator[Span]:
+    for resource in export.resource_spans:
+        about = {a.key: a.value.string_value for a in resource.resource.attributes}
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                named = {a.key: a.value.string_value for a in span.attributes}
+                yield Span(
+                    about["service.name"],
+                    span.name,
+                    span.trace_id,
+                    span.span_id,
+                    span.parent_span_id,
+                    named["horoscope.request"],
+                    (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+                )
 
 
 def test_what_happens_is_counted(scene: Scene) -> None:
