@@ -365,6 +365,23 @@ def test_texts_without_a_good_sentence_to_go_on_with_end_as_soon_as_they_may(tmp
     assert lengths[1] < lengths[0]
 
 
+def test_a_text_ends_with_the_sentence_that_makes_it_long_enough(tmp_path, wishes):
+    directory = copy_of_the_model(tmp_path)
+    path = directory / "model.json"
+    whole = [h.text or "" for h in HoroscopeGenerator(directory).write(wishes)]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"enough": 60}))
+    generator = HoroscopeGenerator(directory)
+    told: dict[int, str] = {}
+    written = generator.write(wishes, lambda index, text: told.update({index: text}) or True)
+    for index, (horoscope, longer) in enumerate(zip(written, whole, strict=True)):
+        text = horoscope.text or ""
+        assert horoscope.finished
+        assert longer.startswith(text)
+        assert len(text) >= 60 > len(text.rpartition(". ")[0])
+        assert told[index] == text
+        assert "".join(generator.stream(wishes[index])) == text
+
+
 def test_surprise_is_how_unlikely_a_token_was():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], np.float32)) + 7
     assert surprise(logits, np.array([1, 2])) == pytest.approx(-np.log([0.25, 0.8]), abs=1e-5)

@@ -50,6 +50,9 @@ class ModelDescription(BaseModel):
     """Characters of the shortest texts that the model learned from (5th percentile)."""
     longest: int = 600
     """Characters of the longest texts that the model learned from (95th percentile)."""
+    enough: int | None = None
+    """Characters with which a text ends after its sentence, though the model might go on; None
+    leaves it to the model. The more sentences stand, the oftener the next one does not belong."""
     longest_tokens: int = 256
     """Tokens of the longest text that the model learned from, with its prompt and marks: no more
     than its context holds, whatever its tokenizer makes of a word. No text gets longer."""

@@ -190,6 +190,12 @@ class Draft:
         self._ids += candidate.ids
         self.begin_sentence(candidate.following)
 
+    def end_if_enough(self) -> None:
+        """End the text if it shall not be longer."""
+        enough = self._model.enough
+        if enough is not None and len(self.text) >= enough:
+            self.done = True
+
     @property
     def stuck(self) -> bool:
         """Whether every candidate was given up."""

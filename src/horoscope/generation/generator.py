@@ -143,6 +143,7 @@ class HoroscopeGenerator:
                 order[[places[candidate] for candidate in draft.candidates]] = places[chosen]
                 draft.accept(chosen)
                 yield draft
+                draft.end_if_enough()
             self._engine.keep(order)
 
     def _draw(

@@ -111,12 +111,14 @@ def train_critic(
     temperature: float,
     commonness: float,
     least_worth: float,
+    enough: int | None = None,
     data: Path | None = None,
 ) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
     drawn at `temperature`, each the less liked by `commonness` the more common it is, and once more
-    where none is worth `least_worth`. The critic learns what counts that stands nowhere in the
-    texts of the prepared directory `data`.
+    where none is worth `least_worth`. Texts end with the sentence that gives them `enough`
+    characters. The critic learns what counts that stands nowhere in the texts of the prepared
+    directory `data`.
 
     Raises InputError if the model, the marks or `data` cannot be used.
     """
@@ -158,6 +160,7 @@ def train_critic(
             "novelty": round(-float(novelty), 4),
             "commonness": commonness,
             "least_worth": least_worth,
+            "enough": enough,
             "training": description.training | {"critic": record},
         }
     ).save(directory)

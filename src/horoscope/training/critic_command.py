@@ -36,6 +36,12 @@ import click
     "not belong.",
 )
 @click.option(
+    "--enough",
+    type=click.IntRange(min=1),
+    help="Characters with which a text ends after its sentence (default: where the model ends it); "
+    "the more sentences stand, the oftener the next one does not belong.",
+)
+@click.option(
     "--candidates",
     type=click.IntRange(1, 32),
     default=8,
@@ -55,6 +61,7 @@ def critic(
     data: Path | None,
     commonness: float,
     least_worth: float,
+    enough: int | None,
     candidates: int,
     temperature: float,
 ) -> None:
@@ -67,7 +74,7 @@ def critic(
     from horoscope.training.critic import MARKS, train_critic  # torch takes seconds to import
 
     verdict = train_critic(
-        model, marks or MARKS, candidates, temperature, commonness, least_worth, data
+        model, marks or MARKS, candidates, temperature, commonness, least_worth, enough, data
     )
     click.echo(
         f"{verdict.sentences:,} sentences, {verdict.faulty:,} of them faulty. On texts that it did "
