@@ -29,10 +29,10 @@ import click
 @click.option(
     "--least-worth",
     type=click.FloatRange(0, 1),
-    default=0.82,
+    default=0.86,
     show_default=True,
     help="Where no candidate is worth as much, the text ends, if it is long enough; else they are "
-    "drawn once more. Worth is the chance to be good, by a quarter less if a sentence surely does "
+    "drawn once more. Worth is the chance to be good, by half if a sentence surely does "
     "not belong.",
 )
 @click.option(
