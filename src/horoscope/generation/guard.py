@@ -21,6 +21,7 @@ _HOURS = (
 )
 _READERS = (re.compile(r"[Оо]динок"), re.compile(r"[Пп]артнер|[Лл]юбим\w+ человек"))
 ROOT = 6  # letters that a verb and a noun of one root share: fewer may be chance
+STEM = 5  # letters that a word has in common with its other forms
 SHORTEST_SENTENCE = 3  # words
 LONGEST_SENTENCE = 24  # words; people's texts have fewer in 95 sentences of 100
 
@@ -86,6 +87,8 @@ class Guard:
             + self._grammar.repeats_an_action(words)
             + any(words[:1] == other[:1] for other in earlier)
             + any(self._grammar.says_again(words, other) for other in earlier)
+            # «Спросите опытного коллегу. Опытный человек …»: each counts
+            + len(_stems(words) & _stems(earlier[-1] if earlier else []))
             + _repeats(words, before, 3)
             + (sentence in self._learned)
         )
@@ -94,6 +97,10 @@ class Guard:
 def _hour(sentence: str) -> int | None:
     """Which part of the day a sentence opens with, from 0 (morning) to 4 (tomorrow)."""
     return next((i for i, hour in enumerate(_HOURS) if hour.match(sentence)), None)
+
+
+def _stems(words: list[str]) -> set[str]:
+    return {word[:STEM] for word in words if len(word) >= STEM}
 
 
 def _repeats(words: list[str], before: Sequence[str], length: int) -> bool:
