@@ -29,7 +29,7 @@ MOST_ROWS = (
 )
 
 DOUBT = 2.0  # a critic's logit: a doubtful sentence stands only where all others are poor
-LOOSE = 0.25  # of its worth a sentence loses if it does not belong: more lets more faults through
+LOOSE = 0.1  # of its worth a sentence loses if it does not belong: more lets more faults through
 
 
 class GenerationError(HoroscopeError):

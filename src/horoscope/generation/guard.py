@@ -88,7 +88,7 @@ class Guard:
             + any(words[:1] == other[:1] for other in earlier)
             + any(self._grammar.says_again(words, other) for other in earlier)
             # «Спросите опытного коллегу. Опытный человек …»: each counts
-            + len(_stems(words) & _stems(earlier[-1] if earlier else []))
+            + len(_stems(words) & {stem for other in earlier for stem in _stems(other)})
             + _repeats(words, before, 3)
             + (sentence in self._learned)
         )

@@ -21,7 +21,7 @@ import click
 @click.option(
     "--commonness",
     type=click.FloatRange(0, 1),
-    default=0.06,
+    default=0.04,
     show_default=True,
     help="How much less a candidate is liked for what the texts of `horoscope export --data` often "
     "say; with more of it texts differ more and are a little oftener faulty.",
@@ -29,10 +29,10 @@ import click
 @click.option(
     "--least-worth",
     type=click.FloatRange(0, 1),
-    default=0.86,
+    default=0.93,
     show_default=True,
     help="Where no candidate is worth as much, the text ends, if it is long enough; else they are "
-    "drawn once more. Worth is the chance to be good, by half if a sentence surely does "
+    "drawn once more. Worth is the chance to be good, less by a tenth if a sentence surely does "
     "not belong.",
 )
 @click.option(
@@ -51,7 +51,7 @@ import click
 @click.option(
     "--temperature",
     type=click.FloatRange(0.1, 2.0),
-    default=0.9,
+    default=0.85,
     show_default=True,
     help="How boldly candidates are drawn: what fails the critic takes out.",
 )
