@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import types
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import click
@@ -42,7 +42,7 @@ def generator(model: str) -> HoroscopeGenerator:
 
 @pytest.fixture(scope="module")
 def wishes() -> list[Wish]:
-    return [Wish(sign, topic, DAY) for sign in Sign for topic in Topic]
+    return [Wish(sign, topic, DAY) for sign, topic in zip(Sign, cycle(Topic), strict=False)]
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def texts(generator: HoroscopeGenerator, wishes: list[Wish]) -> list[str]:
 
 
 def test_a_wish_gives_the_same_text_whatever_else_is_in_the_batch(generator, wishes, texts):
-    for index in (0, 17, 35):
+    for index in (0, 5, 11):
         assert generator.write([wishes[index]])[0].text == texts[index]
-    some = [wishes[30], wishes[2], wishes[2], wishes[11]]
-    assert [h.text for h in generator.write(some)] == [texts[30], texts[2], texts[2], texts[11]]
+    some = [wishes[10], wishes[2], wishes[2], wishes[11]]
+    assert [h.text for h in generator.write(some)] == [texts[10], texts[2], texts[2], texts[11]]
 
 
 def test_a_wish_gives_the_same_text_in_another_process(model, wishes, texts):
