@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 from horoscope.generation.grammar import WORD, Fault, Grammar, is_known, tokenize
@@ -88,7 +88,7 @@ class Guard:
             + any(words[:1] == other[:1] for other in earlier)
             + any(self._grammar.says_again(words, other) for other in earlier)
             # «Спросите опытного коллегу. Опытный человек …»: each counts
-            + len(_stems(words) & {stem for other in earlier for stem in _stems(other)})
+            + len(_stems(words) & _stems(itertools.chain.from_iterable(earlier)))
             + _repeats(words, before, 3)
             + (sentence in self._learned)
         )
@@ -99,7 +99,7 @@ def _hour(sentence: str) -> int | None:
     return next((i for i, hour in enumerate(_HOURS) if hour.match(sentence)), None)
 
 
-def _stems(words: list[str]) -> set[str]:
+def _stems(words: Iterable[str]) -> set[str]:
     return {word[:STEM] for word in words if len(word) >= STEM}
 
 

@@ -111,7 +111,7 @@ def train_critic(
     temperature: float,
     commonness: float,
     least_worth: float,
-    enough: int | None = None,
+    enough: int | None,
     data: Path | None = None,
 ) -> Verdict:
     """Give the model in `directory` a critic, and let it choose among `candidates` from now on,
