@@ -7,12 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from forked_command import run
+from safetensors.torch import save_file
 from training_models import learned, llama_like, made_examples, prepared
 
+from horoscope.errors import InputError
 from horoscope.generation import HoroscopeGenerator, Wish
 from horoscope.generation.description import load_description
 from horoscope.generation.engine import Engine
+from horoscope.training.critic import CRITIC_FILE
 from horoscope.zodiac import Sign, Topic
 
 FAULTY = "Не спешите"  # the editor of these marks never prints such a sentence
@@ -51,7 +55,7 @@ def written_marks(path: Path, count: int = 150) -> Path:
 def share_of(opening: str, model: Path) -> float:
     day = datetime.date(2026, 1, 1)
     wishes = [
-        Wish(sign, Topic.GENERAL, day + datetime.timedelta(n)) for n in range(8) for sign in Sign
+        Wish(sign, Topic.GENERAL, day + datetime.timedelta(n)) for n in range(4) for sign in Sign
     ]
     written = [h.text or "" for h in HoroscopeGenerator(model).write(wishes)]
     return sum(opening in text for text in written) / len(written)
@@ -108,7 +112,37 @@ def test_a_critic_that_knows_the_texts_learns_how_much_novelty_counts(
     assert "data prepare" in said
 
 
-def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:
+def test_a_model_with_a_new_critic_has_to_be_exported_before_it_writes(
+    model: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(model, tmp_path / "model"))
+    printed = tmp_path / "printed"
+    code, said = run(printed, "critic", model, "--marks", written_marks(tmp_path / "m"))
+    assert code == 0, said
+    with pytest.raises(InputError, match="horoscope export"):
+        HoroscopeGenerator(model)
+
+    older = {"weight": torch.zeros(8), "bias": torch.tensor(0.0), "layer": torch.tensor(1)}
+    save_file(older, model / CRITIC_FILE)
+    code, said = run(printed, "export", model)
+    assert code == 2
+    assert "run `horoscope critic` again" in said
+
+
+def test_three_marked_texts_are_enough(model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(model, tmp_path / "model"))
+    rows = [json.loads(line) for line in written_marks(tmp_path / "m", 20).read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row |= {"faulty": [0], "loose": [1]} if number in {3, 4, 5} else {"faulty": [], "loose": []}
+    marks = tmp_path / "marks.jsonl"
+    marks.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    code, said = run(tmp_path / "printed", "critic", model, "--marks", marks)
+    assert code == 0, said
+    assert "3 of them faulty" in said
+    assert "3 others are loose" in said
+
+
+def test_a_model_without_a_critic_scores_nothing() -> None:
     generator = HoroscopeGenerator("fast")
     engine: Engine = generator._engine
     _, scores = engine.start([[1, 5]], 2)
@@ -124,6 +158,10 @@ def test_a_model_without_a_critic_scores_nothing(model: Path) -> None:
         (
             '{"sign": "leo", "topic": "love", "sentences": ["Да."], "faulty": []}',
             "both good and faulty",
+        ),
+        (
+            '{"sign": "leo", "topic": "love", "sentences": ["Да."], "faulty": [1]}',
+            "line 1: faulty must be numbers of sentences, from 0 to 0.",
         ),
     ],
 )

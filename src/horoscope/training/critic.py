@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from horoscope.corpus import corpus_path
@@ -71,6 +72,16 @@ class MarkedText(BaseModel):
     """Who said so: some are stricter than others, which the critic shall not learn."""
     publish: int | None = Field(default=None, ge=1, le=5)
     """Would it be printed as it is: 5 gladly, 1 never."""
+
+    @field_validator("faulty", "loose")
+    @classmethod
+    def _are_sentences(cls, marked: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        last = len(info.data.get("sentences", ())) - 1
+        if any(not 0 <= number <= last for number in marked or ()):
+            raise PydanticCustomError(
+                "sentence", "must be numbers of sentences, from 0 to {last}", {"last": last}
+            )
+        return marked
 
 
 @dataclass(frozen=True)
@@ -124,11 +135,10 @@ def train_critic(
     """
     description = load_description(directory)
     texts = load_marks(marks)
+    _check(marks, texts)
     learned = Learned.of(each.text for each in (load_examples(data, "train") if data else ()))
     model, tokenizer = load_pretrained(str(directory))
     read = _read(model.eval(), tokenizer.backend_tokenizer, description, texts, learned)
-    if len(texts) < FOLDS or read.good.all() or not read.good.any():
-        raise InputError(f"{marks} needs both good and faulty sentences to learn from.")
     tried = {
         (layer, penalty): _area_of_good(read, layer, penalty)
         for layer in read.states
@@ -161,6 +171,7 @@ def train_critic(
             "commonness": commonness,
             "least_worth": least_worth,
             "enough": enough,
+            "engine": [],  # what was exported has no critic, or another one
             "training": description.training | {"critic": record},
         }
     ).save(directory)
@@ -168,11 +179,14 @@ def train_critic(
 
 
 def load_critic(directory: Path) -> Critic | None:
-    """The critic in a model directory, if it has one."""
+    """The critic in a model directory, if it has one. Raises InputError if it is of another
+    version."""
     path = directory / CRITIC_FILE
     if not path.is_file():
         return None
     critic = load_file(path)
+    if critic["weight"].dim() != 2:
+        raise InputError(f"{path} is of another version; run `horoscope critic` again.")
     return Critic(critic["weight"], critic["bias"], int(critic["layer"]))
 
 
@@ -191,6 +205,18 @@ def load_marks(path: Path) -> list[MarkedText]:
     if not texts:
         raise InputError(f"{path} is empty.")
     return texts
+
+
+def _check(marks: Path, texts: Sequence[MarkedText]) -> None:
+    """Each fold needs sentences of each kind, to learn from and to be tried on."""
+    faulty = sum(bool(text.faulty) for text in texts)
+    loose = sum(bool(text.loose) for text in texts)
+    others = sum(len(t.faulty) + len(t.loose or ()) < len(t.sentences) for t in texts)
+    if min(faulty, others) < FOLDS or 0 < loose < FOLDS:
+        raise InputError(
+            f"{marks} needs both good and faulty sentences to learn from, and loose ones or none: "
+            f"in {FOLDS} texts at least."
+        )
 
 
 def _read(
@@ -303,11 +329,18 @@ def _fit_good(read: _Sentences, layer: int, penalty: float, of: NDArray[np.int64
 def _area_of_good(read: _Sentences, layer: int, penalty: float) -> float:
     """The mean area under the curve, on each part of the texts when the others were learned."""
     areas = []
-    for learned, held_out in GroupKFold(FOLDS).split(read.good, groups=read.text):
+    for learned, held_out in _folds(read.good, read.text):
         line = _fit_good(read, layer, penalty, learned)
         inputs = np.column_stack([read.states[layer][held_out], read.measures[held_out]])
         areas.append(_area(read, inputs @ line.weight, held_out))
     return float(np.mean(areas))
+
+
+def _folds(
+    wanted: NDArray[np.bool_], text: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Sentences to learn from and to try on, of different texts, each part with both kinds."""
+    yield from StratifiedGroupKFold(FOLDS).split(wanted, wanted, groups=text)
 
 
 def _area(read: _Sentences, scores: NDArray[np.float64], of: NDArray[np.int64]) -> float:
@@ -326,13 +359,12 @@ def _fit_belonging(read: _Sentences, layer: int, penalty: float) -> tuple[_Line,
     under its curve; where no loose ones were marked, all belong."""
     of = np.flatnonzero(read.compared)
     states, belongs = read.states[layer][of], read.belongs[of]
+    # Our marks do not tell who looked for loose ones, so nobody's strictness is taken out.
     nobody = np.zeros((len(of), 0), np.float32)
-    if belongs.all() or not belongs.any():
+    if belongs.all():
         return _Line(np.zeros(read.states[layer].shape[1]), BELONGS), None
     areas = []
-    for learned, held_out in GroupKFold(FOLDS).split(of, groups=read.text[of]):
+    for learned, held_out in _folds(belongs, read.text[of]):
         line = _fit(states[learned], nobody[learned], belongs[learned], penalty)
-        if 0 < belongs[held_out].sum() < len(held_out):
-            areas.append(roc_auc_score(belongs[held_out], states[held_out] @ line.weight))
-    area = float(np.mean(areas)) if areas else 0.5
-    return _fit(states, nobody, belongs, penalty), area
+        areas.append(roc_auc_score(belongs[held_out], states[held_out] @ line.weight))
+    return _fit(states, nobody, belongs, penalty), float(np.mean(areas))

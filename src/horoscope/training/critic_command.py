@@ -10,7 +10,8 @@ import click
 @click.option(
     "--marks",
     type=click.Path(path_type=Path),
-    help="Texts and their faulty sentences (default: our own, of what our models wrote).",
+    help="Texts and which of their sentences are faulty or loose (default: our own, of what our "
+    "models wrote).",
 )
 @click.option(
     "--data",
@@ -29,17 +30,17 @@ import click
 @click.option(
     "--least-worth",
     type=click.FloatRange(0, 1),
-    default=0.93,
+    default=0.0,
     show_default=True,
-    help="Where no candidate is worth as much, the text ends, if it is long enough; else they are "
-    "drawn once more. Worth is the chance to be good, less by a tenth if a sentence surely does "
-    "not belong.",
+    help="Where no candidate is worth as much they are drawn once more; a text that has the length "
+    "of the shortest ones learned from ends instead. Worth is the chance to be good, less by a "
+    "tenth if a sentence surely does not belong.",
 )
 @click.option(
     "--enough",
     type=click.IntRange(min=1),
-    help="Characters with which a text ends after its sentence (default: where the model ends it); "
-    "the more sentences stand, the oftener the next one does not belong.",
+    help="End each text with the sentence that reaches so many characters (default: where the "
+    "model ends it); the more sentences stand, the oftener the next one does not belong.",
 )
 @click.option(
     "--candidates",

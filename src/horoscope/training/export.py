@@ -41,21 +41,20 @@ def export(directory: Path, output: Path, bits: int = 8, data: Path | None = Non
     ones to make up for each other's rounding, and their sentences are noted, so that the critic
     prefers others.
 
-    Raises InputError if the directory is no model that `horoscope train` made, or `data` none that
-    `horoscope data prepare` made; HoroscopeError if its architecture cannot be converted or
-    `output` cannot be written.
+    Raises InputError if the directory is no model that `horoscope train` made, its critic is of
+    another version, or `data` none that `horoscope data prepare` made; HoroscopeError if its
+    architecture cannot be converted or `output` cannot be written.
     """
     description = load_description(directory)
     examples = load_examples(data, "train") if data else []
+    critic = load_critic(directory)
     with _quiet():
         model, tokenizer = load_pretrained(str(directory))
         try:
             tokenized = tokenize(
                 examples[:CALIBRATION_TEXTS], tokenizer.backend_tokenizer, description, LONGEST
             )
-            engine = compress(
-                convert(model, load_critic(directory)), bits, [each.ids for each in tokenized]
-            )
+            engine = compress(convert(model, critic), bits, [each.ids for each in tokenized])
         except Exception as error:  # the tracer and the converter raise anything
             reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
             raise HoroscopeError(
@@ -162,7 +161,7 @@ def convert(model: Any, critic: Critic | None = None) -> ov.Model:
 
     Inputs: tokens, mask of all positions so far, positions, and `beam_idx`, the rows of the batch
     to go on with; outputs: logits [batch, vocabulary] of the next token, and with a critic its
-    score [batch].
+    scores [batch, 2].
     """
     layers, heads, width = cache_shape(model)
     with torch.no_grad():
