@@ -46,7 +46,7 @@ model: .venv/develop.stamp
 		--epochs 1 --batch-size 16 --learning-rate 2e-4
 	$(BIN)/horoscope train --model runs/gemma-russian --data data/plain --output runs/best --themes \
 		--epochs 3 --batch-size 16 --learning-rate 1.5e-4 --name horoscope-gemma
-	$(BIN)/horoscope critic runs/best --data data/plain --enough 190
+	$(BIN)/horoscope critic runs/best --data data/plain --least-worth 0.9 --enough 190
 	$(BIN)/horoscope export runs/best --bits 4 --data data/plain --output src/horoscope/models/best
 
 ## make settings: write docs/settings.md anew

@@ -72,8 +72,8 @@ class ModelDescription(BaseModel):
     `Learned.commonness`. The likeliest sentences are the commonest, and would be the same for
     everyone."""
     least_worth: float = 0.0
-    """Where no candidate is worth as much, the text ends, if it is long enough; else all but the
-    best of them are drawn once more."""
+    """Where no candidate is worth as much, the text ends, if it has `shortest` characters; else all
+    but the most liked one are drawn once more."""
     bits: int = 8
     """Of each weight of the engine."""
     engine: list[EngineFile] = Field(default_factory=list)

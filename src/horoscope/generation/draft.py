@@ -72,7 +72,8 @@ class Candidate:
 
 
 class Draft:
-    """A text grows by sentences: of the candidates for each, the one that the critic likes best.
+    """A text grows by sentences: of the candidates for each, the one that is liked best. If all are
+    poor they are drawn once more. It ends where the model ends it, or as soon as it has enough.
 
     A sentence that the guard refuses is drawn again from the logits at its beginning, up to
     TRIES_A_SENTENCE times, or until another candidate stands. Without any the text ends there if
@@ -165,16 +166,16 @@ class Draft:
 
     @property
     def chosen(self) -> Candidate | None:
-        """The best of the candidates, once none is written any more and one at least stands."""
+        """The most liked of the candidates, once none is written any more and one stands."""
         whole = [c for c in self.candidates if c.sentence and c.following is not None]
         if not whole or any(c.writing or (c.sentence and c not in whole) for c in self.candidates):
             return None
         return max(whole, key=lambda candidate: candidate.liking)
 
     def reconsider(self, chosen: Candidate) -> list[Candidate]:
-        """Where even the best candidate is poor, end the text, if it is long enough; else let the
-        others be drawn once more beside it: these."""
-        poor = chosen.worth < self._model.least_worth
+        """Where all candidates are poor, end the text, if it is long enough; else let the others be
+        drawn once more beside the chosen one: these."""
+        poor = all(c.worth < self._model.least_worth for c in self.candidates if c.sentence)
         if poor and len(self.text) >= self._model.shortest:
             self.done = True
         if not poor or self.done or self._reconsidered:

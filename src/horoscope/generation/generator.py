@@ -67,6 +67,10 @@ class HoroscopeGenerator:
         """What the model calls itself."""
         return self._description.name
 
+    def theme(self, wish: Wish) -> str | None:
+        """What the text of `wish` is asked to be about, where the model knows themes."""
+        return theme(wish, self._description)
+
     def write(
         self, wishes: Sequence[Wish], on_sentence: Callable[[int, str], bool] | None = None
     ) -> list[Horoscope]:
@@ -126,7 +130,8 @@ class HoroscopeGenerator:
                 candidate.scores += scores[row]
                 if candidate.sentence:
                     candidate.following = logits[row].copy()
-                    self._judge(candidate, draft.sentences)
+                    if len(draft.candidates) > 1:
+                        self._judge(candidate, draft.sentences)
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
             order = np.arange(len(rows), dtype=np.int32)
@@ -142,7 +147,7 @@ class HoroscopeGenerator:
                     continue
                 order[[places[candidate] for candidate in draft.candidates]] = places[chosen]
                 draft.accept(chosen)
-                yield draft
+                yield draft  # it is not done yet, so that its last sentence is heard of, too
                 draft.end_if_enough()
             self._engine.keep(order)
 
@@ -226,7 +231,7 @@ class HoroscopeGenerator:
 
     def _prompt(self, wish: Wish) -> list[int]:
         model = self._description
-        text = model.prompt(wish.sign, wish.topic, theme(wish, model))
+        text = model.prompt(wish.sign, wish.topic, self.theme(wish))
         return [*model.begin_ids, *self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def _longest_prompt(self) -> int:
@@ -243,7 +248,7 @@ class HoroscopeGenerator:
 
 
 def _chance(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit))
+    return (1 + math.tanh(logit / 2)) / 2  # exp(-logit) may be too large a number
 
 
 def model_directory(model: Path | str | None) -> Path:

@@ -50,8 +50,6 @@ Fault = Literal[
 _ADJECTIVES = {"ADJF", "PRTF"}
 _THINGS = {"NOUN", *_ADJECTIVES}
 _ACTIONS = {"VERB", "INFN", "ADVB"}
-_VERBS = {"VERB", "INFN"}
-_NAMING = {"NOUN", "ADJF", *_VERBS}
 _PRONOUNS = {
     pronoun: stands_for
     for pronouns, stands_for in {
@@ -212,23 +210,6 @@ class Grammar:
                 return True
             seen.add(parse.normal_form)
         return False
-
-    def says_again(self, words: Sequence[str], earlier: Sequence[str]) -> bool:
-        """«Обсудите расходы на поездку. Расходы лучше обсудить заранее»: the same is done with the
-        same."""
-        done, named = self._actions_and_things(words)
-        done_before, named_before = self._actions_and_things(earlier)
-        done &= done_before
-        return bool(done) and len(done | named & named_before) > 1
-
-    def _actions_and_things(self, words: Sequence[str]) -> tuple[set[str], set[str]]:
-        """The verbs, and the nouns and adjectives, as the dictionary has them."""
-        found: dict[bool, set[str]] = {True: set(), False: set()}
-        for word in words:
-            parse = self._parse(word)[0]
-            if parse.tag.POS in _NAMING and "Apro" not in parse.tag:
-                found[parse.tag.POS in _VERBS].add(parse.normal_form)
-        return found[True], found[False]
 
     def repeats_a_root(self, words: Sequence[str], letters: int) -> bool:
         """Whether a verb and a noun begin with the same `letters`."""

@@ -86,8 +86,7 @@ class Guard:
             )
             + self._grammar.repeats_an_action(words)
             + any(words[:1] == other[:1] for other in earlier)
-            + any(self._grammar.says_again(words, other) for other in earlier)
-            # «Спросите опытного коллегу. Опытный человек …»: each counts
+            # «Спросите опытного коллегу. Опытный человек …»: each counts, «которые» as well
             + len(_stems(words) & _stems(itertools.chain.from_iterable(earlier)))
             + _repeats(words, before, 3)
             + (sentence in self._learned)
