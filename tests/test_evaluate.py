@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_models import made_examples
 
+from horoscope.corpus import CORPORA
 from horoscope.dataset.examples import Example, write_examples
 from horoscope.generation.description import load_description
 from horoscope.training.measures import (
@@ -186,7 +187,8 @@ def test_a_full_disk_leaves_the_report_that_was_there(
 def test_other_peoples_texts_are_those_of_every_source_but_our_own() -> None:
     sentence = "Раз два три четыре пять шесть семь восемь девять."
     texts = [Text(Sign.LEO, sentence)]
-    for source, ours in [("plain", True), ("witty", True), ("mailru", False), ("my.csv", False)]:
+    sources = {**dict.fromkeys(CORPORA, True), "mailru": False, "my.csv": False}
+    for source, ours in sources.items():
         others, own = find_known(
             texts, [replace(made_examples(1, 0)[0], text=sentence, source=source)]
         )

@@ -45,7 +45,7 @@ SOURCES = {
             CORPORA,
             (
                 KnownSource("ours, CC0: plain newspaper language for a small model"),
-                KnownSource("ours, CC0: plain texts that tell of one thing each, for a larger one"),
+                KnownSource("ours, CC0: plain texts of one thing each, for a larger model"),
                 KnownSource("ours, CC0: a columnist's texts with wit, for a large model"),
             ),
             strict=True,
