@@ -65,7 +65,7 @@ def test_run_all_trains_measures_and_packs_a_model_that_writes(
         "HOME": "home",
         "TEXTS": "mine.csv",
         "START": "--model ./start",
-        "OPTIONS": "--steps 400 --batch-size 16 --learning-rate 0.005 --evaluate-every 100",
+        "OPTIONS": "--steps 250 --batch-size 16 --learning-rate 0.005 --evaluate-every 125",
         "NAME": "small",
         "COMPARED": 20,
     }
