@@ -210,8 +210,8 @@ def load_marks(path: Path) -> list[MarkedText]:
 def _check(marks: Path, texts: Sequence[MarkedText]) -> None:
     """Each fold needs sentences of each kind, to learn from and to be tried on."""
     faulty = sum(bool(text.faulty) for text in texts)
-    loose = sum(bool(text.loose) for text in texts)
-    others = sum(len(t.faulty) + len(t.loose or ()) < len(t.sentences) for t in texts)
+    loose = sum(not {*(text.loose or ())} <= {*text.faulty} for text in texts)
+    others = sum(len({*t.faulty, *(t.loose or ())}) < len(t.sentences) for t in texts)
     if min(faulty, others) < FOLDS or 0 < loose < FOLDS:
         raise InputError(
             f"{marks} needs both good and faulty sentences to learn from, and loose ones or none: "
@@ -333,14 +333,16 @@ def _area_of_good(read: _Sentences, layer: int, penalty: float) -> float:
         line = _fit_good(read, layer, penalty, learned)
         inputs = np.column_stack([read.states[layer][held_out], read.measures[held_out]])
         areas.append(_area(read, inputs @ line.weight, held_out))
-    return float(np.mean(areas))
+    return float(np.mean(areas or [0.5]))
 
 
 def _folds(
     wanted: NDArray[np.bool_], text: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Sentences to learn from and to try on, of different texts, each part with both kinds."""
-    yield from StratifiedGroupKFold(FOLDS).split(wanted, wanted, groups=text)
+    for parts in StratifiedGroupKFold(FOLDS).split(wanted, wanted, groups=text):
+        if all(0 < wanted[part].sum() < len(part) for part in parts):  # few marks may lie together
+            yield parts
 
 
 def _area(read: _Sentences, scores: NDArray[np.float64], of: NDArray[np.int64]) -> float:
@@ -367,4 +369,4 @@ def _fit_belonging(read: _Sentences, layer: int, penalty: float) -> tuple[_Line,
     for learned, held_out in _folds(belongs, read.text[of]):
         line = _fit(states[learned], nobody[learned], belongs[learned], penalty)
         areas.append(roc_auc_score(belongs[held_out], states[held_out] @ line.weight))
-    return _fit(states, nobody, belongs, penalty), float(np.mean(areas))
+    return _fit(states, nobody, belongs, penalty), float(np.mean(areas or [0.5]))
