@@ -369,6 +369,14 @@ def test_texts_without_a_good_sentence_to_go_on_with_end_as_soon_as_they_may(tmp
     assert lengths[1] < lengths[0]
 
 
+def test_one_candidate_is_judged_too_where_a_sentence_has_to_be_worth_something(tmp_path, wishes):
+    directory = copy_of_the_model(tmp_path)
+    path = directory / "model.json"
+    texts = [h.text for h in HoroscopeGenerator(directory).write(wishes)]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"least_worth": 1e-9}))
+    assert [h.text for h in HoroscopeGenerator(directory).write(wishes)] == texts
+
+
 def test_a_text_ends_with_the_sentence_that_makes_it_long_enough(tmp_path, wishes):
     directory = copy_of_the_model(tmp_path)
     path = directory / "model.json"

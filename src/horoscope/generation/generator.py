@@ -106,6 +106,7 @@ class HoroscopeGenerator:
             yield from self._batch(drafts[start : start + size])
 
     def _batch(self, drafts: Sequence[Draft]) -> Iterator[Draft]:
+        model = self._description
         rows = [(draft, candidate) for draft in drafts for candidate in draft.candidates]
         prompts = [draft.prompt for draft, _ in rows]
         logits, _ = self._engine.start(prompts, self._prompt_width)
@@ -130,7 +131,7 @@ class HoroscopeGenerator:
                 candidate.scores += scores[row]
                 if candidate.sentence:
                     candidate.following = logits[row].copy()
-                    if len(draft.candidates) > 1:
+                    if model.candidates > 1 or model.least_worth:
                         self._judge(candidate, draft.sentences)
             # The rows of a draft go on from the one that is chosen.
             places = {candidate: row for row, (_, candidate) in enumerate(rows)}
