@@ -165,8 +165,7 @@ def test_the_card_goes_with_the_engine_and_names_every_command_that_made_the_mod
 
 def test_texts_make_four_bits_lose_less(prepared_data: Path, tmp_path: Path) -> None:
     # A group has 64 weights, so the model is as wide.
-    source = rugpt3_like(tmp_path / "rugpt3", width=64)
-    model = learned(source, prepared_data, tmp_path / "model", steps=50)
+    model = learned(rugpt3_like(tmp_path / "rugpt3", width=64), prepared_data, tmp_path / "model")
     exact, tokenizer = load_pretrained(str(model))
     description = load_description(model)
     example = load_examples(prepared_data, "train")[0]

@@ -64,13 +64,13 @@ def prepared(directory: Path, texts: int = 64) -> Path:
     return directory
 
 
-def learned(source: Path, data: Path, output: Path, steps: int = 200) -> Path:
-    """Train, by default until the model writes sentences, and export."""
+def learned(source: Path, data: Path, output: Path) -> Path:
+    """Train until the model writes sentences, and export."""
     printed = output.parent / "printed"
     for arguments in (
         [
             *("train", "--model", source, "--data", data, "--output", output, "--batch-size", 16),
-            *("--steps", steps, "--evaluate-every", 50, "--learning-rate", 0.005),
+            *("--steps", 200, "--evaluate-every", 50, "--learning-rate", 0.005),
         ],
         ["export", output],
     ):

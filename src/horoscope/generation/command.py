@@ -69,8 +69,11 @@ def generate(
         if horoscope.text is None:
             raise GenerationError("The model found no words; try another --seed.")
         if as_json:
-            row = asdict(wish) | {"theme": generator.theme(wish)}
-            row |= {"text": horoscope.text, "model": generator.name}
+            row = asdict(wish) | {
+                "theme": generator.theme(wish),
+                "text": horoscope.text,
+                "model": generator.name,
+            }
             click.echo(json.dumps(row, ensure_ascii=False, default=str))
         else:
             click.echo(horoscope.text)

@@ -175,7 +175,7 @@ class Draft:
     def reconsider(self, chosen: Candidate) -> list[Candidate]:
         """Where all candidates are poor, end the text, if it is long enough; else let the others be
         drawn once more beside the chosen one: these."""
-        poor = all(c.worth < self._model.least_worth for c in self.candidates if c.sentence)
+        poor = max(each.worth for each in self.candidates) < self._model.least_worth
         if poor and len(self.text) >= self._model.shortest:
             self.done = True
         if not poor or self.done or self._reconsidered:

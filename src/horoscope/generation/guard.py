@@ -46,7 +46,7 @@ class Guard:
 
     def refuse(self, sentence: str, before: Sequence[str], sign: Sign) -> Reason | None:
         """The reason why `sentence` may not follow the sentences `before`, or None if it may."""
-        words = [word.lower() for word in WORD.findall(sentence)]
+        words = _words(sentence)
         if not SENTENCE_END.search(sentence):
             return "unfinished"
         if not SHORTEST_SENTENCE <= len(words) <= LONGEST_SENTENCE:
@@ -61,7 +61,7 @@ class Guard:
             return "another sign"
         if any(word == following for word, following in itertools.pairwise(words)):
             return "repetition"
-        if _repeats(words, before, 4):
+        if _repeats(words, [_words(earlier) for earlier in before], 4):
             return "repetition"
         if not all(is_known(word) for word in words):
             return "unknown word"
@@ -71,9 +71,7 @@ class Guard:
         """How many things about `sentence` are better avoided where another one is to be had."""
         hour = _hour(sentence)
         past = [_hour(earlier) for earlier in before]
-        words, *earlier = [
-            [word.lower() for word in WORD.findall(each)] for each in (sentence, *before)
-        ]
+        words, *earlier = map(_words, (sentence, *before))
         return (
             # «Вечером … Утром», «Вечером … Вечером»
             (hour is not None and any(hour <= other for other in past if other is not None))
@@ -88,7 +86,7 @@ class Guard:
             + any(words[:1] == other[:1] for other in earlier)
             # «Спросите опытного коллегу. Опытный человек …»: each counts, «которые» as well
             + len(_stems(words) & _stems(itertools.chain.from_iterable(earlier)))
-            + _repeats(words, before, 3)
+            + _repeats(words, earlier, 3)
             + (sentence in self._learned)
         )
 
@@ -98,14 +96,17 @@ def _hour(sentence: str) -> int | None:
     return next((i for i, hour in enumerate(_HOURS) if hour.match(sentence)), None)
 
 
+def _words(sentence: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(sentence)]
+
+
 def _stems(words: Iterable[str]) -> set[str]:
     return {word[:STEM] for word in words if len(word) >= STEM}
 
 
-def _repeats(words: list[str], before: Sequence[str], length: int) -> bool:
+def _repeats(words: list[str], earlier: Sequence[list[str]], length: int) -> bool:
     """Whether a run of `length` words stands twice in the text, or the whole sentence does."""
     runs = _runs(words, length)
-    earlier = [[word.lower() for word in WORD.findall(sentence)] for sentence in before]
     seen = {run for sentence in earlier for run in _runs(sentence, length)}
     return words in earlier or len(set(runs)) < len(runs) or not seen.isdisjoint(runs)
 
