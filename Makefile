@@ -47,7 +47,7 @@ model: .venv/develop.stamp
 		--data data/mailru --output runs/gemma-russian \
 		--epochs 1 --batch-size 16 --learning-rate 2e-4
 	$(TRAIN) --model runs/gemma-russian --data data/plain --output runs/best --themes \
-		--epochs 3 --batch-size 16 --learning-rate 1.5e-4 --name horoscope-gemma
+		--epochs 3 --keep last --batch-size 16 --learning-rate 1.5e-4 --name horoscope-gemma
 	$(BIN)/horoscope critic runs/best --data data/plain --least-worth 0.9 --enough 190
 	$(BIN)/horoscope export runs/best --bits 4 --data data/plain --output src/horoscope/models/best
 

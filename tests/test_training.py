@@ -148,12 +148,16 @@ def test_ctrl_c_saves_says_so_in_one_line_and_resume_gives_the_same_weights(
     same(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_the_best_model_by_validation_is_the_one_that_is_kept(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_model_by_validation_is_the_one_that_is_kept_or_the_last_where_told(
+    keep: str, source: Path, tmp_path: Path
+) -> None:
     data = prepared(tmp_path / "data", texts=2)  # soon known by heart
+    told = [] if keep == "best" else ["--keep", keep]
     code, printed = train(
         tmp_path,
         *("--model", source, "--data", data, "--output", tmp_path / "m", "--steps", 60),
-        *("--evaluate-every", 5, "--learning-rate", 0.01),
+        *("--evaluate-every", 5, "--learning-rate", 0.01, *told),
     )
     assert code == 0, printed
     description = load_description(tmp_path / "m")
@@ -166,7 +170,11 @@ def test_the_best_model_by_validation_is_the_one_that_is_kept(source: Path, tmp_
     kept = bits_per_character(
         model, tokenize(validation, tokenizer.backend_tokenizer, description, 256)
     )
-    assert kept == pytest.approx(min(bits.values()), rel=0.02)  # bfloat16 while training
+    wanted = min(bits.values()) if keep == "best" else bits[60]
+    assert kept == pytest.approx(wanted, rel=0.02)  # bfloat16 while training
+    assert bits[60] > 1.1 * min(bits.values())
+    card = (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    assert f"the weights are those of the {keep} step" in card
 
 
 def test_a_model_directory_tells_where_it_came_from(

@@ -37,7 +37,8 @@ Writes horoscopes in Russian. Start: {training["start"]}. Shape: {shape}.
 {commands}
 
 Best validation: **{training["best_bits_per_character"]:.4f} bits per character**
-at step {training["best_step"]} of {training["steps"]}.
+at step {training["best_step"]} of {training["steps"]};
+the weights are those of the {training["options"]["keep"]} step.
 
 ![Loss]({PLOT_FILE})
 

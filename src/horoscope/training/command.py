@@ -83,6 +83,14 @@ POSITIVE = click.FloatRange(0, min_open=True)
     help="Steps between validations (default: 2 an epoch).",
 )
 @click.option(
+    "--keep",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="The weights that are best by validation, or the last ones: half by heart, but they may "
+    "read better.",
+)
+@click.option(
     "--micro-batch-size",
     type=click.IntRange(1),
     help="Texts computed at once, where memory is short; the result is that of the whole batch.",
@@ -94,7 +102,7 @@ def train(**options: Any) -> None:
 
     It runs on the CPU or the GPU it finds, and on several with `accelerate launch -m horoscope
     train ...`. Ctrl-C saves; --resume goes on to the very model that an uninterrupted run gives.
-    The best model by validation is kept.
+    The best model by validation is kept, unless --keep says otherwise.
 
     \b
     horoscope train --preset tiny --data data/real --output models/mine

@@ -70,6 +70,7 @@ class Options:
     lora: int | None = None
     seed: int = 0
     evaluate_every: int | None = None
+    keep: str = "best"
     micro_batch_size: int | None = None
     checkpoint_minutes: float = 5.0
     resume: bool = False
@@ -118,6 +119,7 @@ def run(options: Options) -> None:
         seed=options.seed,
         evaluate_every=options.evaluate_every
         or max(1, min(steps, len(training) // options.batch_size // 2)),
+        keep=options.keep,
         fingerprint=_fingerprint(options, backend.to_str(), model),
     )
     accelerator = devices()

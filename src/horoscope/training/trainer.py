@@ -42,6 +42,8 @@ class Plan:
     seed: int
     evaluate_every: int
     """Steps between validations."""
+    keep: str
+    """Which weights the model is left with: those "best" by validation, or the "last"."""
     fingerprint: str
     """Checksum of model, texts and remaining options."""
 
@@ -77,7 +79,7 @@ def train(
     micro_batch_size: int | None = None,
     accelerator: Accelerator | None = None,
 ) -> Progressed:
-    """Train `model` in place and leave it with its best weights; the way there is in `state`.
+    """Train `model` in place and leave it with the weights to keep; the way there is in `state`.
 
     If `state` holds a checkpoint the run goes on from it. `micro_batch_size` texts are computed
     at once (default: the whole batch), which bounds memory. Raises InterruptedTraining after
@@ -118,7 +120,7 @@ def train(
                 if _is_validation_due(plan, progressed):
                     size = micro_batch_size or plan.batch_size
                     bits = bits_per_character(plain, validation, size, validated)
-                    if _score(progressed, bits) and main:
+                    if _score(progressed, bits) and plan.keep == "best" and main:
                         _save(state / BEST_FILE, _trained_weights(plain))
                     show(None)
                 if progressed.step == plan.steps:
@@ -160,8 +162,9 @@ def train(
                 "at once: give a smaller --micro-batch-size; the result is the same."
             ) from None
     accelerator.wait_for_everyone()
-    best = torch.load(state / BEST_FILE, weights_only=True, map_location="cpu")
-    plain.load_state_dict(best, strict=False)
+    if plan.keep == "best":
+        best = torch.load(state / BEST_FILE, weights_only=True, map_location="cpu")
+        plain.load_state_dict(best, strict=False)
     return progressed
 
 
