@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -194,6 +195,25 @@ def test_the_service_needs_no_torch():
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_nothing_is_reported_to_anyone_and_nothing_left_in_the_home_directory(tmp_path):
+    # OpenVINO would begin both on import, but not where it believes itself in a CI.
+    home = {name: value for name, value in os.environ.items() if name != "CI"}
+    code = (
+        "import sys, horoscope, threading; horoscope.generate_horoscope('лев'); "
+        "print([name for name, module in sys.modules.items() if module and 'telemetry' in name"
+        " and not name.startswith(('openvino.tools', 'opentelemetry'))], threading.active_count())"
+    )
+    wrote = subprocess.run(
+        [sys.executable, "-c", code],
+        env=home | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert wrote.stdout == "[] 1\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestCommand:

@@ -1,9 +1,15 @@
 """Horoscopes in Russian, written by a small language model of our own."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from horoscope.generation import Horoscope, HoroscopeGenerator, Wish, generate_horoscope
+
+# OpenVINO reports every import of it over the network, unasked, from a thread that outlives ours
+# and with a number of the machine that it keeps in the home directory. There is no setting for it,
+# but without this module of its it does not.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 __all__ = ["Horoscope", "HoroscopeGenerator", "Wish", "generate_horoscope"]
 
