@@ -3,7 +3,9 @@
 import asyncio
 import json
 import re
+import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -411,3 +413,36 @@ def test_a_trace_leads_from_the_question_across_kafka_to_the_answer(scene: Scene
         assert (deliver.name, deliver.service) == ("deliver", "horoscope-bot")
         assert ask.trace == write.trace == deliver.trace
         assert ask.request == write.request == deliver.request
+
+
+ENDING = """
+import asyncio, sys, threading, time
+from horoscope.observability.tracing import span
+from horoscope.program import run_until_told
+from horoscope.settings import Settings
+
+async def one_span():
+    with span("ask", "7"):
+        threading.Thread(target=time.sleep, args=[float(sys.argv[2])]).start()
+
+run_until_told("bot", Settings(tracing_url=sys.argv[1]), one_span)
+"""
+
+
+def end(tracing_url: str, waits: int) -> int:
+    """Let a program end with a span to send, while a thread waits for so many seconds."""
+    # Of the ten seconds after SIGTERM, letting go of all else may take seven.
+    command = [sys.executable, "-c", ENDING, tracing_url, str(waits)]
+    return subprocess.run(command, check=False, timeout=8).returncode
+
+
+def test_the_last_spans_are_sent_also_when_a_thread_is_left_behind() -> None:
+    spans: list[Span] = []
+    with collector(spans) as tracing_url:
+        assert end(tracing_url, waits=60) == 0
+    assert [(span.service, span.request) for span in spans] == [("horoscope-bot", "7")]
+
+
+def test_a_collector_that_hangs_does_not_hold_up_the_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        assert end(f"http://127.0.0.1:{hangs.getsockname()[1]}/v1/traces", waits=0) == 0

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from horoscope.observability.logs import start_logging
-from horoscope.observability.tracing import start_tracing
+from horoscope.observability.tracing import start_tracing, stop_tracing
 from horoscope.settings import Settings
 
 # Ten seconds are ours after SIGTERM; what is left of them is for letting go.
@@ -26,6 +26,7 @@ def run_until_told(
     start_tracing(settings.tracing_url, name)
     with suppress(asyncio.CancelledError):
         asyncio.run(_listen_for_the_end(program))
+    stop_tracing()
     _leave_behind_who_waits()
 
 

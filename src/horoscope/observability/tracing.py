@@ -6,12 +6,16 @@ Spans go nowhere until `start_tracing`, which needs the extra `tracing`.
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from threading import Thread
 
 from opentelemetry import trace
 from opentelemetry.propagate import extract, inject
 from opentelemetry.trace import Span
 
 from horoscope.errors import InputError
+
+# A program that ends has ten seconds in all (program.py): a collector that hangs may not take them.
+SEND_S = 2.0
 
 _tracer = trace.get_tracer("horoscope")
 
@@ -29,9 +33,18 @@ def start_tracing(url: str | None, program: str) -> None:
         raise InputError(
             "HOROSCOPE_TRACING_URL needs the extra: pip install 'horoscope[tracing]'"
         ) from None
-    provider = TracerProvider(resource=Resource.create({"service.name": f"horoscope-{program}"}))
+    resource = Resource.create({"service.name": f"horoscope-{program}"})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
-    trace.set_tracer_provider(provider)  # it sends what is left when the program exits
+    trace.set_tracer_provider(provider)
+
+
+def stop_tracing() -> None:
+    """Send the spans that are left, as far as that is done in SEND_S."""
+    if shutdown := getattr(trace.get_tracer_provider(), "shutdown", None):
+        sending = Thread(target=shutdown, daemon=True)
+        sending.start()
+        sending.join(SEND_S)
 
 
 def span(
