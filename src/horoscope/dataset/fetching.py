@@ -100,7 +100,7 @@ def _download(url: str, path: Path) -> None:
         begin = path.stat().st_size if path.exists() else 0
         headers = {"Range": f"bytes={begin}-", "Accept-Encoding": "identity"}
         with httpx2.stream("GET", url, headers=headers, follow_redirects=True) as response:
-            if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
                 return  # nothing is missing
             response.raise_for_status()
             if response.status_code != httpx2.codes.PARTIAL_CONTENT:
