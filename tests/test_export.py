@@ -89,6 +89,16 @@ def test_an_export_elsewhere_is_all_that_is_needed_to_write(
     ).write([wish])
 
 
+def test_a_temperature_given_to_export_is_the_one_it_writes_at(
+    learned_model: Path, tmp_path: Path
+) -> None:
+    arguments = ("export", learned_model, "--output", tmp_path / "e", "--temperature", 1.3)
+    code, printed = run(tmp_path / "printed", *arguments)
+    assert code == 0, printed
+    assert load_description(tmp_path / "e").temperature == 1.3
+    assert load_description(learned_model).temperature == 0.7
+
+
 def test_an_export_that_finds_the_disk_full_leaves_the_engine_that_was_there(
     learned_model: Path, tmp_path: Path
 ) -> None:

@@ -34,12 +34,18 @@ CALIBRATION_TEXTS = 64
 INPUTS = ["input_ids", "attention_mask", "position_ids"]
 
 
-def export(directory: Path, output: Path, bits: int = 8, data: Path | None = None) -> None:
+def export(
+    directory: Path,
+    output: Path,
+    bits: int = 8,
+    data: Path | None = None,
+    temperature: float | None = None,
+) -> None:
     """Write engine, tokenizer and description of the model in `directory` to `output`.
 
     Its weights are integers of 8 or 4 `bits`. Texts of the prepared directory `data` teach 4-bit
     ones to make up for each other's rounding, and their sentences are noted, so that the critic
-    prefers others.
+    prefers others. It writes at `temperature`, if that is given.
 
     Raises InputError if the directory is no model that `horoscope train` made, its critic is of
     another version, or `data` none that `horoscope data prepare` made; HoroscopeError if its
@@ -81,7 +87,8 @@ def export(directory: Path, output: Path, bits: int = 8, data: Path | None = Non
     for name in (CARD_FILE, PLOT_FILE):
         if output.resolve() != directory.resolve() and (directory / name).is_file():
             shutil.copyfile(directory / name, output / name)
-    description.model_copy(update={"bits": bits, "engine": written}).save(output)
+    told = {"temperature": temperature} if temperature else {}
+    description.model_copy(update={"bits": bits, "engine": written, **told}).save(output)
 
 
 def _described(path: Path) -> EngineFile:

@@ -21,7 +21,15 @@ import click
     help="A prepared directory, the one that the model learned from: what stands in its texts is "
     "noted for the critic; with --bits 4 they also make rounding less of a loss (minutes).",
 )
-def export(model: Path, output: Path | None, bits: str, data: Path | None) -> None:
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0.1, 2.0),
+    help="How boldly it writes (default: as MODEL says, 0.7 after training): with more of it "
+    "texts differ more and are oftener faulty.",
+)
+def export(
+    model: Path, output: Path | None, bits: str, data: Path | None, temperature: float | None
+) -> None:
     """Make the CPU engine of MODEL, a directory made by `horoscope train`.
 
     OUTPUT then has all that `horoscope generate --model OUTPUT` and the bot need; neither needs
@@ -29,5 +37,5 @@ def export(model: Path, output: Path | None, bits: str, data: Path | None) -> No
     """
     from horoscope.training.export import export as run  # torch takes seconds to import
 
-    run(model, output or model, int(bits), data)
+    run(model, output or model, int(bits), data, temperature)
     click.echo(f"Try it: horoscope generate лев --model {output or model}")
