@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     """Where the Bot API answers; another address is a local Bot API server or `horoscope demo`."""
 
     model: Path | None = None
-    """`best`, whose texts differ most; `fast`, for many people on a small machine; or a directory
+    """`best`, which reads best; `fast`, for many people on a small machine; or a directory
     made by `horoscope export`. Default: `best`."""
 
     data: Path = Field(default_factory=_data_directory)
