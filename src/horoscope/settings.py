@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     """Where the Bot API answers; another address is a local Bot API server or `horoscope demo`."""
 
     model: Path | None = None
-    """`best`, which reads best; `fast`, for many people on a small machine; or a directory
-    made by `horoscope export`. Default: `best`."""
+    """`best`, which reads best; `fast`, for many people on a small machine; or a directory made by
+    `horoscope export`. Default: `best`."""
 
     data: Path = Field(default_factory=_data_directory)
     """A directory for what must survive a restart: the queue, and what the bot remembers; below
